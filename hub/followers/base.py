@@ -1,0 +1,23 @@
+"""What follows the durable end of the journal."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from hub.wire.kept import Entry
+
+
+class Follower(Protocol):
+    """Takes in what is durable, in order, each entry once; its cursor is its own business and survives with what it did.
+
+    ``at_end`` followers (acks, live) start at the durable end and keep no cursor on disk.
+    """
+
+    name: str
+    at_end: bool
+
+    async def start(self) -> int:
+        """Open; the cursor: LSN of the last entry taken in (ignored for ``at_end``)."""
+
+    async def take(self, entries: Sequence[Entry], cursor: int) -> None:
+        """Take these in and make it last together with ``cursor``, the LSN of the last of them. An exception means
+        that nothing was taken; the loop tries again with back-off and says so in health."""

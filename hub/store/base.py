@@ -1,0 +1,38 @@
+"""What a store is: where readings go to be queried. Stores keep their own cursor beside the rows they commit."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from hub.query.question import Columns, Question
+from hub.wire.kept import Entry
+
+
+class StoreError(Exception):
+    """The store could not do it; nothing of the call has been committed. ``retry`` when waiting may help."""
+
+    def __init__(self, text: str, *, retry: bool = True) -> None:
+        super().__init__(text)
+        self.retry = retry
+
+
+class Store(Protocol):
+    """A follower that can be asked. All of it blocks: call it through a worker, never two calls of ``take`` at once."""
+
+    name: str
+
+    def open(self) -> int:
+        """Open or create; the cursor: LSN of the last record taken in (0: none)."""
+
+    def take(self, entries: Sequence[Entry], cursor: int) -> None:
+        """Commit the accepted readings of these entries and the cursor in one transaction."""
+
+    def ask(self, question: Question, *, rows: int, seconds: float) -> Columns:
+        """Answer, on a cursor of its own (safe beside ``take``); StoreError when it takes longer or is too much."""
+
+    def stored(self, lsn: int) -> list[tuple[int, int]]:
+        """``(lsn, readings)`` of every batch with stored readings up to ``lsn``, ascending: for the ledger's proof."""
+
+    def statistics(self) -> dict[str, Any]:
+        """Sizes and counters for health and /metrics."""
+
+    def close(self) -> None: ...

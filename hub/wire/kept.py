@@ -1,0 +1,96 @@
+"""What followers receive: accepted frames with what was decided about them, once, when they were appended (P8)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from hub.wire.messages import Batch, Declared, Dropped, Rejection
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Birth:
+    """What a device said of itself in ``hello``, as every batch after it needs it. ``id``: LSN of its first record."""
+
+    id: int
+    device: str
+    model: str
+    metrics: tuple[Declared, ...]
+    software: str
+
+
+class Verdict(NamedTuple):
+    """What was decided about the readings of a batch."""
+
+    received: int  # readings in it (nulls are none)
+    rejections: tuple[Rejection, ...]
+    quality: int
+
+    @property
+    def rejected(self) -> int:
+        return sum(entry.count for entry in self.rejections)
+
+    @property
+    def accepted(self) -> int:
+        return self.received - self.rejected
+
+
+NOTHING = Verdict(0, (), 0)
+
+
+class Kept(NamedTuple):
+    """A batch that is here. Its times are resolved: ``base`` is what to add to the times in ``body`` (us), and where
+    ``verdict.quality`` is TIME_UNKNOWN, row ``i`` is at ``base + i``."""
+
+    lsn: int
+    birth: Birth
+    epoch: int
+    seq: int
+    received: int  # us, hub time
+    base: int
+    rows_before: int  # in this epoch
+    verdict: Verdict
+    body: Batch
+    size: int  # bytes of the frame
+    through: int  # prefix settled once this is durable (0 when read back from disk)
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A birth, written again at its first use in each segment."""
+
+    lsn: int
+    birth: Birth
+
+
+@dataclass(frozen=True, slots=True)
+class EpochGiven:
+    """A fresh epoch was given to a device, closing the one before."""
+
+    lsn: int
+    device: str
+    epoch: int
+    previous: int | None
+    reason: str  # first, null_hello, other_log, rewound, conflict
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers that will never come: dropped at the device, or lost at the hub (``lost``)."""
+
+    lsn: int
+    device: str
+    epoch: int
+    dropped: Dropped
+    lost: bool
+    received: int
+    through: int
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A snapshot of marks opened a segment; of no interest to stores."""
+
+    lsn: int
+
+
+Entry: TypeAlias = Kept | Born | EpochGiven | Gap | Marked
