@@ -1,7 +1,7 @@
 """The five ports: clock, randomness, streams, files, worker. All that is not deterministic comes through them.
 
-``app`` hands them in; no other file of ``hub/`` and ``devices/`` calls time, random, os or threads. The simulation hands
-in its own. Below each contract stands the real one.
+``app`` hands them in; no other file of ``hub/`` and ``devices/`` calls time, random, os or threads. The simulation
+hands in its own. Below each contract stands the real one.
 """
 
 import fcntl
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar, TypeVarTuple, Unpack
+from typing import Protocol, TypeVar, TypeVarTuple
 
 import trio
 
@@ -92,7 +92,7 @@ class Files(Protocol):
 class Worker(Protocol):
     """One blocking call at a time, out of the way of the event loop; inline in simulation."""
 
-    async def run(self, call: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> T:
+    async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         """Call and return its result. Is never abandoned: cancellation waits for the call to end."""
 
 
@@ -211,14 +211,14 @@ class ThreadWorker:
     def __init__(self) -> None:
         self._limiter = trio.CapacityLimiter(1)
 
-    async def run(self, call: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> T:
+    async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         return await trio.to_thread.run_sync(call, *args, limiter=self._limiter)
 
 
 class InlineWorker:
     """Makes the call at once, on the event loop: for the simulation and for tests."""
 
-    async def run(self, call: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> T:
+    async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         await trio.lowlevel.checkpoint()
         return call(*args)
 

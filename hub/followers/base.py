@@ -7,7 +7,7 @@ from hub.wire.kept import Entry
 
 
 class Follower(Protocol):
-    """Takes in what is durable, in order, each entry once; its cursor is its own business and survives with what it did.
+    """Takes in what is durable, in order, each entry once; its cursor is its own business and lasts with what it did.
 
     ``at_end`` followers (acks, live) start at the durable end and keep no cursor on disk.
     """

@@ -1,8 +1,8 @@
 """What can be wrong on a link, and whose fault it is.
 
-    WireError
-    ├── LocalProtocolError    we were about to say something illegal: a bug on this side
-    └── RemoteProtocolError   the peer said something illegal: carries the close code to answer with
+WireError
+├── LocalProtocolError    we were about to say something illegal: a bug on this side
+└── RemoteProtocolError   the peer said something illegal: carries the close code to answer with
 """
 
 from enum import IntEnum

@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
 
     @property
     def rejected(self) -> int:
-        return sum(entry.count for entry in self.rejections)
+        return sum(entry.readings for entry in self.rejections)
 
     @property
     def accepted(self) -> int:

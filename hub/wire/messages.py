@@ -17,7 +17,7 @@ DEVICE_PATH: Final = "/v1/device"
 OPERATOR_PATH: Final = "/v1/operator"
 
 Value: TypeAlias = float | int | bool | str | None
-Plain: TypeAlias = "float | int | bool | str | bytes | None | list[Plain] | dict[str, Plain]"
+Plain: TypeAlias = "float | int | bool | str | bytes | list[Plain] | dict[str, Plain] | None"
 Array: TypeAlias = npt.NDArray[np.generic]
 
 
@@ -65,11 +65,11 @@ class Row(NamedTuple):
 
 
 class Regular(NamedTuple):
-    """Times at a fixed step: ``start + i * step`` for ``count`` rows; ``start`` null means time unknown."""
+    """Times at a fixed step: ``start + i * step`` for each of ``rows``; ``start`` null means time unknown."""
 
     start: int | None
     step: int
-    count: int
+    rows: int
 
 
 class Offsets(NamedTuple):
@@ -168,7 +168,7 @@ class Ack:
 
 
 class Rejection(NamedTuple):
-    """Readings of one metric that were not accepted: ``count`` of them from row ``first`` on, and why.
+    """Readings of one metric that were not accepted: ``readings`` of them from row ``first`` on, and why.
 
     ``metric`` is the index in the birth, or -1 for the whole batch.
     """
@@ -176,7 +176,7 @@ class Rejection(NamedTuple):
     metric: int
     code: str
     first: int
-    count: int
+    readings: int
     text: str
 
 
