@@ -115,9 +115,7 @@ async def run(options: argparse.Namespace) -> dict[str, float]:
 
     async def dial(token: str) -> None:
         async with limit:
-            links.append(
-                await Link.open(url.hostname or "", url.port or 443, context, token, options.model, metrics)
-            )
+            links.append(await Link.open(url.hostname or "", url.port or 443, context, token, options.model, metrics))
 
     async with trio.open_nursery() as nursery:
         for token in tokens[: options.links]:

@@ -57,7 +57,6 @@ async def bare(options: argparse.Namespace) -> None:
         except trio_websocket.ConnectionClosed:
             return
 
-
     async with trio.open_nursery() as nursery:
         serve = partial(trio_websocket.serve_websocket, converse, "127.0.0.1", 0, context(options))
         server = await nursery.start(serve)
@@ -128,7 +127,12 @@ async def plain(options: argparse.Namespace) -> None:
             await socket.send(encode(Ack(acked, WINDOW)))
 
     server = await serve(
-        converse, "127.0.0.1", 0, ssl=context(options), subprotocols=[SUBPROTOCOL], compression=None  # type: ignore[list-item]
+        converse,
+        "127.0.0.1",
+        0,
+        ssl=context(options),
+        subprotocols=[SUBPROTOCOL],
+        compression=None,  # type: ignore[list-item]
     )
     print(f"wss://localhost:{server.sockets[0].getsockname()[1]}", flush=True)
     await asyncio.gather(server.serve_forever(), store())
