@@ -1,4 +1,4 @@
-"""A device link cut down to what a load needs: TLS, the upgrade, masked frames in bulk, acks. Not for use as a device."""
+"""A device link cut down to what a load needs: TLS, the upgrade, masked frames in bulk, acks. No device is built on it."""
 
 import os
 import ssl

@@ -1,8 +1,8 @@
 """What somebody would write in an afternoon instead, for the same load beside ours.
 
-``bare``: trio-websocket as it comes; frames are received and acked in bunches, nothing is decoded or kept: the ceiling of
-that library. ``plain``: the `websockets` package, cbor2 and DuckDB in one asyncio process: rows are decoded, collected and
-inserted in the background, acked on receipt, with no journal, validation or deduplication.
+``bare``: trio-websocket as it comes; frames are received and acked in bunches, nothing is decoded or kept: the ceiling
+of that library. ``plain``: the `websockets` package, cbor2 and DuckDB in one asyncio process: rows are decoded, collected
+and inserted in the background, acked on receipt, with no journal, validation or deduplication.
 
     python -m benchmarks.peers bare|plain --cert hub.pem --key hub.key --data DIR
 """
@@ -71,7 +71,7 @@ async def plain(options: argparse.Namespace) -> None:
     database = duckdb.connect(str(Path(options.data) / "plain.duckdb"), config={"threads": 1, "memory_limit": "256MB"})
     database.execute("CREATE TABLE readings (link INTEGER, metric INTEGER, time BIGINT, value DOUBLE)")
     rows: list[tuple[int, int, list[float]]] = []
-    blocks: list[tuple[int, int, int, int, "np.ndarray"]] = []
+    blocks: list[tuple[int, int, int, int, np.ndarray]] = []
 
     def commit(rows: list[tuple[int, int, list[float]]], blocks: list[tuple[int, int, int, int, "np.ndarray"]]) -> None:
         links, metrics, times, values = [], [], [], []

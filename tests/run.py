@@ -1,4 +1,4 @@
-"""``./run test``: every test, in two processes; arguments go to pytest. ``-o json`` leaves one line of JSON on stdout."""
+"""``./run test``: every test, in two processes; arguments go to pytest. ``-o json``: one line of JSON on stdout."""
 
 import contextlib
 import json
