@@ -1,4 +1,4 @@
-"""A device link cut down to what a load needs: TLS, the upgrade, masked frames in bulk, acks. No device is built on it."""
+"""A device link cut down to what a load needs: TLS, the upgrade, masked frames in bulk, acks. Not a device."""
 
 import os
 import ssl

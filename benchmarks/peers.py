@@ -1,8 +1,8 @@
 """What somebody would write in an afternoon instead, for the same load beside ours.
 
-``bare``: trio-websocket as it comes; frames are received and acked in bunches, nothing is decoded or kept: the ceiling
-of that library. ``plain``: the `websockets` package, cbor2 and DuckDB in one asyncio process: rows are decoded, collected
-and inserted in the background, acked on receipt, with no journal, validation or deduplication.
+``bare``: trio-websocket as it comes; frames are received and acked in bunches, nothing is decoded or kept: the
+ceiling of that library. ``plain``: the `websockets` package, cbor2 and DuckDB in one asyncio process: rows are decoded,
+collected and inserted in the background, acked on receipt, with no journal, validation or deduplication.
 
     python -m benchmarks.peers bare|plain --cert hub.pem --key hub.key --data DIR
 """
