@@ -1,0 +1,133 @@
+"""Payloads of journal records (P8). The journal adds LSN, length and checksum, and knows nothing of what is inside.
+
+The first byte says which kind. A kept batch is a head of fixed width, what was rejected of it (only where something
+was), and the frame as it was received; the rest is CBOR after the first byte.
+"""
+
+from struct import Struct, error
+from typing import Any, Final
+
+from cbor2 import CBORDecodeError, dumps, loads
+
+from hub.wire.codec import decode_device
+from hub.wire.errors import RemoteProtocolError
+from hub.wire.kept import Birth, Born, Entry, EpochGiven, Gap, Kept, Marked, Verdict
+from hub.wire.messages import Batch, Columns, Declared, Dropped, Event, Malformed, Rejection, Reported, Result, Row
+
+KEPT: Final = 1
+BORN: Final = 2
+EPOCH: Final = 3
+GAP: Final = 4
+MARKS: Final = 5
+
+#: kind, birth id, epoch, seq, receive time, time base, rows before, readings, quality, bytes of rejections.
+_HEAD: Final = Struct("<BQQQqqQIBI")
+_BATCHES: Final = (Row, Columns, Malformed, Event, Reported, Result)
+
+
+class RecordError(ValueError):
+    """The payload is no record of this version, or speaks of a birth that has not been read."""
+
+
+def pack_kept(
+    birth_id: int, epoch: int, seq: int, received: int, base: int, rows_before: int, verdict: Verdict, frame: bytes
+) -> bytes:
+    """A batch that is kept, with what was decided about it; ``received`` and ``base`` in us."""
+    readings, rejections, quality = verdict
+    if not rejections:
+        return _HEAD.pack(KEPT, birth_id, epoch, seq, received, base, rows_before, readings, quality, 0) + frame
+    told = dumps(rejections)
+    head = _HEAD.pack(KEPT, birth_id, epoch, seq, received, base, rows_before, readings, quality, len(told))
+    return head + told + frame
+
+
+def pack_born(birth: Birth) -> bytes:
+    """A birth. Where ``birth.id`` is 0, the record's own LSN becomes the id: the first record of a birth."""
+    return bytes([BORN]) + dumps([birth.id, birth.device, birth.model, birth.metrics, birth.software])
+
+
+def pack_epoch(given: EpochGiven) -> bytes:
+    """A fresh epoch; the LSN in ``given`` is not written, the journal has it."""
+    return bytes([EPOCH]) + dumps([given.device, given.epoch, given.previous, given.reason, given.received])
+
+
+def pack_gap(gap: Gap) -> bytes:
+    """A gap; neither LSN nor ``through`` is written."""
+    dropped = gap.dropped
+    return bytes([GAP]) + dumps(
+        [
+            gap.device, gap.epoch, dropped.first, dropped.last, dropped.readings, dropped.reason, gap.lost,
+            gap.received,
+        ]
+    )  # fmt: skip
+
+
+def pack_marks(snapshot: bytes) -> bytes:
+    """The marks that open a segment; what is inside is the business of ingest."""
+    return bytes([MARKS]) + snapshot
+
+
+def marks_snapshot(payload: bytes) -> bytes | None:
+    """What was handed to ``pack_marks``; ``None`` for every other record."""
+    return payload[1:] if payload[:1] == bytes([MARKS]) else None
+
+
+def unpack(lsn: int, payload: bytes, births: dict[int, Birth]) -> Entry:
+    """The entry of a record, as the journal's tail handed it out but with ``through`` 0.
+
+    A birth is put into ``births`` as it is read; a kept batch looks its birth up there. RecordError when the payload
+    is no record.
+    """
+    try:
+        kind = payload[0]
+        if kind == KEPT:
+            return _kept(lsn, payload, births)
+        if kind == MARKS:
+            return Marked(lsn)
+        fields = loads(payload[1:])
+        if kind == BORN:
+            return _born(lsn, fields, births)
+        if kind == EPOCH:
+            return EpochGiven(lsn, *fields)
+        if kind == GAP:
+            return _gap(lsn, fields)
+    except RemoteProtocolError as wrong:
+        raise RecordError(f"record {lsn} holds a frame that is no message: {wrong}") from wrong
+    except (IndexError, error, CBORDecodeError, TypeError, ValueError) as wrong:
+        if isinstance(wrong, RecordError):
+            raise
+        raise RecordError(f"record {lsn} cannot be read: {wrong}") from wrong
+    raise RecordError(f"record {lsn} is of kind {kind}, which this version does not know")
+
+
+def _kept(lsn: int, payload: bytes, births: dict[int, Birth]) -> Kept:
+    _, birth_id, epoch, seq, received, base, rows_before, readings, quality, told = _HEAD.unpack_from(payload)
+    birth = births.get(birth_id)
+    if birth is None:
+        raise RecordError(f"record {lsn} is of birth {birth_id}, which was not read before it")
+    at = _HEAD.size
+    rejections: tuple[Rejection, ...] = ()
+    if told:
+        rejections = tuple(Rejection(*entry) for entry in loads(payload[at : at + told]))
+        at += told
+    body: Any = decode_device(payload[at:])
+    if not isinstance(body, _BATCHES) or body.seq != seq:
+        raise RecordError(f"record {lsn} holds a frame that is not batch {seq}")
+    batch: Batch = body
+    return Kept(
+        lsn, birth, epoch, seq, received, base, rows_before, Verdict(readings, rejections, quality), batch,
+        len(payload) - at, 0,
+    )  # fmt: skip
+
+
+def _born(lsn: int, fields: list[Any], births: dict[int, Birth]) -> Born:
+    birth_id, device, model, metrics, software = fields
+    declared = tuple(Declared(*metric) for metric in metrics)
+    birth = Birth(birth_id or lsn, device, model, declared, software)
+    births[birth.id] = birth
+    return Born(lsn, birth)
+
+
+def _gap(lsn: int, fields: list[Any]) -> Gap:
+    device, epoch, first, last, readings, reason, lost, received = fields
+    return Gap(lsn, device, epoch, Dropped(first, last, readings, reason), lost, received, 0)
