@@ -14,7 +14,8 @@ from hub.wire import encoding, layouts
 from hub.wire.batches import columns_body, values_body
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.fields import INT64_MAX, INT64_MIN, SEQ_MAX, Wrong
-from hub.wire.messages import MAX_FRAME, MAX_METRICS, Columns, DeviceMessage, HubMessage, Malformed, Row
+from hub.wire.fixed_rows import read_row
+from hub.wire.messages import MAX_FRAME, Columns, DeviceMessage, HubMessage, Malformed, Row
 from hub.wire.operator import OperatorReply, OperatorRequest
 
 #: Bytes of a reply to an operator: an answer's part of a million rows in eight columns would be 64 MB; hubs send less.
@@ -129,22 +130,11 @@ def decode_device(frame: bytes) -> DeviceMessage:
 
     Numbers that are not finite pass inside the values of rows and columns: the verdict rejects them one by one.
     """
+    row = read_row(frame)
+    if row is not None:
+        return row
     items = _FRAMES.items(frame)
     code = items[0]
-    if code == 2 and len(items) == 4:  # the hot path: a sound row, without a call
-        _, seq, time, values = items
-        if (
-            type(seq) is int
-            and 1 <= seq <= SEQ_MAX
-            and (time is None or (type(time) is int and INT64_MIN <= time <= INT64_MAX))
-            and type(values) is list
-            and len(values) <= MAX_METRICS
-        ):
-            for value in values:
-                if type(value) is not float:
-                    break
-            else:
-                return Row(seq, time, values)
     if code in _NUMBERED:
         return _numbered(items)
     return _unnumbered(items, layouts.DEVICE)  # type: ignore[no-any-return]

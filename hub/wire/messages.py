@@ -170,7 +170,7 @@ class Ack:
 class Rejection(NamedTuple):
     """Readings of one metric that were not accepted: ``readings`` of them from row ``first`` on, and why.
 
-    ``metric`` is the index in the birth, or -1 for the whole batch. In a verdict each entry is one unbroken run, the rows
+    ``metric`` is the index in the birth, or -1 for the whole batch. In a verdict each entry is one unbroken run, rows
     ``first`` to ``first + readings - 1``, so that which readings were rejected can be told from it for ever (P8); in a
     ``reject``, which is advice, runs of one metric and code are put together.
     """

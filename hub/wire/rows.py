@@ -12,7 +12,7 @@ def row_count(body: Batch) -> int:
     if type(body) is Row:
         return 1
     if type(body) is Columns:
-        return body.times.rows if type(body.times) is Regular else len(body.times.offsets)
+        return body.times.rows if isinstance(body.times, Regular) else len(body.times.offsets)
     return 0
 
 
@@ -26,7 +26,7 @@ def resolved_times(kept: Kept) -> npt.NDArray[np.int64]:
     if type(body) is not Columns:
         return np.empty(0, dtype=np.int64)
     times = body.times
-    if type(times) is Regular:
+    if isinstance(times, Regular):
         steps = np.arange(times.rows, dtype=np.int64) * times.step
         return steps + (kept.base + (times.start or 0))
     return times.offsets.astype(np.int64) + (kept.base + (times.base or 0))
