@@ -1,0 +1,92 @@
+"""The account: what became of every batch and reading, one row per device and epoch."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from hub.state.database import Database
+from hub.wire.ranges import Ranges
+
+
+@dataclass(slots=True)
+class AccountRow:
+    """One epoch of one device. The four sets are disjoint; ``highest``: the highest seq that any of them names."""
+
+    device: str
+    epoch: int
+    highest: int = 0
+    kept: Ranges = field(default_factory=Ranges)
+    dropped: Ranges = field(default_factory=Ranges)
+    lost: Ranges = field(default_factory=Ranges)
+    moved: Ranges = field(default_factory=Ranges)
+    closed: bool = False
+    unknown_above: bool = False
+    received: int = 0  # readings in kept batches
+    rejected: dict[str, int] = field(default_factory=dict)  # reason -> readings
+    dropped_readings: int = 0  # as far as devices could tell
+
+    @property
+    def accepted(self) -> int:
+        return self.received - sum(self.rejected.values())
+
+    def copy(self) -> "AccountRow":
+        """A twin that can be changed without changing this one."""
+        return AccountRow(
+            self.device, self.epoch, self.highest, self.kept.copy(), self.dropped.copy(), self.lost.copy(),
+            self.moved.copy(), self.closed, self.unknown_above, self.received, dict(self.rejected),
+            self.dropped_readings,
+        )  # fmt: skip
+
+    def here(self) -> Ranges:
+        """All numbers that are settled one way or another."""
+        every = self.kept.copy()
+        for other in (self.dropped, self.lost, self.moved):
+            for first, last in other:
+                every.add(first, last)
+        return every
+
+
+class Account:
+    """Repository of account rows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self, device: str | None = None) -> list[AccountRow]:
+        """Every epoch, of one device or of all, in order."""
+        rows = self._database.query(
+            "SELECT device, epoch, highest, kept, dropped, lost, moved, closed, unknown_above, received, rejected, "
+            "dropped_readings FROM account WHERE device = coalesce(?, device) ORDER BY device, epoch",
+            (device,),
+        )
+        return [
+            AccountRow(
+                device, epoch, highest, _ranges(kept), _ranges(dropped), _ranges(lost), _ranges(moved), bool(closed),
+                bool(unknown), received, json.loads(rejected), dropped_readings,
+            )
+            for device, epoch, highest, kept, dropped, lost, moved, closed, unknown, received, rejected,
+            dropped_readings in rows
+        ]  # fmt: skip
+
+    def save(self, rows: Iterable[AccountRow]) -> None:
+        """Store these as they are now. Only inside a transaction, with the cursor of what they cover."""
+        self._database.write_many(
+            "INSERT OR REPLACE INTO account (device, epoch, highest, kept, dropped, lost, moved, closed, "
+            "unknown_above, received, rejected, dropped_readings) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    row.device, row.epoch, row.highest, _text(row.kept), _text(row.dropped), _text(row.lost),
+                    _text(row.moved), row.closed, row.unknown_above, row.received, json.dumps(row.rejected),
+                    row.dropped_readings,
+                )
+                for row in rows
+            ),
+        )  # fmt: skip
+
+
+def _ranges(text: str) -> Ranges:
+    return Ranges((first, last) for first, last in json.loads(text))
+
+
+def _text(ranges: Ranges) -> str:
+    return json.dumps(ranges.pairs(), separators=(",", ":")) if ranges else "[]"

@@ -1,0 +1,56 @@
+"""The state file: all that is neither a reading nor in the journal, each kind in its repository."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from hub.state.account import Account
+from hub.state.commands import Commands
+from hub.state.database import Database
+from hub.state.devices import Devices
+from hub.state.events import Audit, Cursors, Events
+from hub.state.quarantine import Quarantine
+from hub.state.tokens import Tokens
+from hub.state.twins import Twins
+
+
+class State:
+    """One SQLite file. Every call blocks: make all of them through one and the same worker."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = database = Database(path)
+        self.devices = Devices(database)
+        self.tokens = Tokens(database)
+        self.commands = Commands(database)
+        self.twins = Twins(database)
+        self.account = Account(database)
+        self.quarantine = Quarantine(database)
+        self.events = Events(database)
+        self.cursors = Cursors(database)
+        self.audit = Audit(database)
+
+    @property
+    def path(self) -> Path:
+        return self._database.path
+
+    @property
+    def created(self) -> bool:
+        """Whether ``open`` made a new file (where a journal is already, a backup should have been restored)."""
+        return self._database.created
+
+    def open(self) -> None:
+        """Open or create. StateError when it is damaged, saying how to restore it."""
+        self._database.open()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing of what is written inside; durable at the end. One inside another joins it."""
+        return self._database.transaction()
+
+    def atomically(self, *calls: Callable[[], object]) -> None:
+        """Make these calls in one transaction."""
+        with self.transaction():
+            for call in calls:
+                call()
