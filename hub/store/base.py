@@ -8,11 +8,13 @@ from hub.wire.kept import Entry
 
 
 class StoreError(Exception):
-    """The store could not do it; nothing of the call has been committed. ``retry`` when waiting may help."""
+    """The store could not do it; nothing of the call has been committed. ``retry`` when waiting may help, and then
+    ``retry_after`` seconds where the other side said how long."""
 
-    def __init__(self, text: str, *, retry: bool = True) -> None:
+    def __init__(self, text: str, *, retry: bool = True, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.retry = retry
+        self.retry_after = retry_after
 
 
 class Store(Protocol):
@@ -24,10 +26,18 @@ class Store(Protocol):
         """Open or create; the cursor: LSN of the last record taken in (0: none)."""
 
     def take(self, entries: Sequence[Entry], cursor: int) -> None:
-        """Commit the accepted readings of these entries and the cursor in one transaction."""
+        """Commit the accepted readings of these entries and the cursor in one transaction. Entries at or below the
+        cursor that is committed already are left out, so handing the same ones over again changes nothing."""
 
     def ask(self, question: Question, *, rows: int, seconds: float) -> Columns:
-        """Answer, on a cursor of its own (safe beside ``take``); StoreError when it takes longer or is too much."""
+        """Answer, on a cursor of its own (safe beside ``take``); StoreError when it takes longer or is too much.
+
+        Rows come oldest first, of equal times in the order they were kept, then as first declared by their device;
+        aggregates without ``every`` in the order of first declaration."""
+
+    def latest(self, devices: Sequence[str] | None = None, *, since: int = 0, seconds: float = 30.0) -> Columns:
+        """The latest reading of each metric of these devices (``None``: all) with a time from ``since`` on (us).
+        Ordered by min(time, receive time), then epoch, seq, row; what has no time of its own is never latest."""
 
     def stored(self, lsn: int) -> list[tuple[int, int]]:
         """``(lsn, readings)`` of every batch with stored readings up to ``lsn``, ascending: for the ledger's proof."""

@@ -1,0 +1,200 @@
+"""The store: takes in what the journal holds, in big transactions, and answers questions beside it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+
+from hub.query.question import Columns, Question
+from hub.store.base import StoreError
+from hub.store.duck import answers
+from hub.store.duck.schema import connect, read_cursor, read_series
+from hub.store.gather import Arrays, Part, gather
+from hub.store.series import SeriesBook
+from hub.wire.kept import Entry
+
+#: When a checkpoint moves the write-ahead log into the file. The log then has about 33 MB, which replays within a
+#: second after a crash; quiet hubs get there by commits, at five a second every ten minutes or more.
+CHECKPOINT_READINGS: Final = 1_000_000
+CHECKPOINT_COMMITS: Final = 3_000
+STORED_SECONDS: Final = 600.0  # the ledger's proof reads all there is
+
+
+class DuckStore:
+    """Readings in one DuckDB file. Every call blocks: ``take`` from one worker, ``ask`` and the like from others."""
+
+    def __init__(self, path: Path, *, memory_mb: int = 256, threads: int = 1) -> None:
+        self.name = "store"
+        self._path = path
+        self._memory_mb = memory_mb
+        self._threads = threads
+        self._root: duckdb.DuckDBPyConnection | None = None  # makes cursors and nothing else
+        self._writer: duckdb.DuckDBPyConnection | None = None
+        self._book = SeriesBook()
+        self._cursor = 0
+        self._fresh_readings = 0  # since the last checkpoint
+        self._fresh_commits = 0
+        self._counters = dict.fromkeys(("readings", "commits", "checkpoints", "checkpoints_put_off", "reopened"), 0)
+
+    def open(self) -> int:
+        """Open or create the file; the cursor. StoreError says what to do with a damaged or foreign file."""
+        root = connect(self._path, self._memory_mb, self._threads)
+        try:
+            self._cursor = read_cursor(root)
+            self._book.load(*read_series(root))
+            counts = root.execute("SELECT (SELECT count(*) FROM readings) + (SELECT count(*) FROM texts)").fetchall()
+            self._counters["readings"] = counts[0][0]
+            self._writer = root.cursor()
+        except duckdb.Error as error:
+            root.close()
+            raise self._refusal(error) from error
+        self._root = root
+        return self._cursor
+
+    def take(self, entries: Sequence[Entry], cursor: int) -> None:
+        """Commit the accepted readings of these entries, and the cursor, in one transaction."""
+        if self._writer is None:
+            self._counters["reopened"] += 1
+            self.open()  # the last commit broke the database: it tells itself how far it came
+        if entries and entries[0].lsn <= self._cursor:
+            entries = [entry for entry in entries if entry.lsn > self._cursor]
+        if cursor <= self._cursor:
+            return
+        assert self._writer is not None
+        try:
+            self._writer.execute("BEGIN")
+            count = self._insert(self._writer, entries)
+            self._writer.execute("UPDATE cursor SET lsn = ?", [cursor])
+            self._writer.execute("COMMIT")
+        except BaseException as error:
+            self._undo(self._writer)
+            if isinstance(error, duckdb.Error):
+                raise self._refusal(error) from error
+            raise
+        self._book.committed()
+        self._cursor = cursor
+        self._counters["readings"] += count
+        self._counters["commits"] += 1
+        self._checkpoint_if_due(count)
+
+    def ask(self, question: Question, *, rows: int, seconds: float) -> Columns:
+        """Answer a question, at most ``rows`` rows, within ``seconds``."""
+        series = self._book.select(question.devices, question.metrics)
+        with self._reading(seconds) as cursor:
+            return answers.answer(cursor, question, series, min(question.limit, rows))
+
+    def latest(self, devices: Sequence[str] | None = None, *, since: int = 0, seconds: float = 30.0) -> Columns:
+        """The latest reading of each metric of these devices."""
+        with self._reading(seconds) as cursor:
+            return answers.latest(cursor, self._book.select(devices, None), since)
+
+    def stored(self, lsn: int) -> list[tuple[int, int]]:
+        """How many readings of each batch are in the tables, counted there."""
+        with self._reading(STORED_SECONDS) as cursor:
+            return answers.stored(cursor, lsn)
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters and bytes on disk."""
+        log = self._path.with_name(self._path.name + ".wal")
+        return {
+            **self._counters,
+            "cursor": self._cursor,
+            "series": len(self._book),
+            "file_bytes": self._path.stat().st_size if self._path.exists() else 0,
+            "log_bytes": log.stat().st_size if log.exists() else 0,
+        }
+
+    def close(self) -> None:
+        """Checkpoint and close; may be called twice."""
+        if self._writer is not None:
+            self._checkpoint(self._writer)
+        self._let_go()
+
+    def _insert(self, writer: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> int:
+        count = 0
+        for part in gather(entries, self._book):
+            count += part.count
+            _insert_part(writer, part)
+        book = self._book
+        if book.fresh_series:
+            numbers, *names = zip(*book.fresh_series, strict=True)
+            _insert(writer, "series", _names(numbers, device=names[0], metric=names[1], unit=names[2], type=names[3]))
+        if book.fresh_devices:
+            numbers, device_names = zip(*book.fresh_devices, strict=True)
+            _insert(writer, "devices", _names(numbers, name=device_names))
+        return count
+
+    def _undo(self, writer: duckdb.DuckDBPyConnection) -> None:
+        self._book.forget()
+        try:
+            writer.execute("ROLLBACK")
+        except duckdb.Error:
+            self._let_go()  # nothing can be done on it any more, such as after a failed sync
+
+    def _let_go(self) -> None:
+        for connection in (self._writer, self._root):
+            if connection is not None:
+                connection.close()
+        self._writer = self._root = None
+
+    def _checkpoint_if_due(self, count: int) -> None:
+        self._fresh_readings += count
+        self._fresh_commits += 1
+        if self._fresh_readings >= CHECKPOINT_READINGS or self._fresh_commits >= CHECKPOINT_COMMITS:
+            assert self._writer is not None
+            self._checkpoint(self._writer)
+
+    def _checkpoint(self, writer: duckdb.DuckDBPyConnection) -> None:
+        try:
+            writer.execute("CHECKPOINT")
+        except duckdb.Error:
+            self._counters["checkpoints_put_off"] += 1  # somebody reads: tried again with the next commit
+            return
+        self._counters["checkpoints"] += 1
+        self._fresh_readings = self._fresh_commits = 0
+
+    @contextmanager
+    def _reading(self, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of its own with a time limit; what DuckDB raises becomes a StoreError."""
+        if self._root is None:
+            raise StoreError("the store is being opened: ask again in a moment")
+        try:
+            with self._root.cursor() as cursor:
+                cursor.execute(f"SET SESSION max_execution_time = {max(1, int(seconds * 1000))}")  # ms, per statement
+                yield cursor
+        except duckdb.InterruptException as error:
+            text = f"the answer takes longer than {seconds:g} s: ask for less time, fewer devices or metrics"
+            raise StoreError(text, retry=False) from error
+        except duckdb.OutOfMemoryException as error:
+            text = f"the answer does not fit into the store's {self._memory_mb} MB: ask for less, or for longer buckets"
+            raise StoreError(text, retry=False) from error
+        except duckdb.Error as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: duckdb.Error) -> StoreError:
+        return StoreError(f"{self._path}: {str(error).splitlines()[0]}")
+
+
+def _insert_part(writer: duckdb.DuckDBPyConnection, part: Part) -> None:
+    for table, arrays in (("readings", part.readings), ("texts", part.texts), ("batches", part.batches)):
+        if arrays is not None:
+            _insert(writer, table, arrays)
+
+
+def _insert(writer: duckdb.DuckDBPyConnection, table: str, arrays: Arrays) -> None:
+    columns = ", ".join(arrays)
+    writer.register("incoming", arrays)
+    try:
+        writer.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM incoming")  # noqa: S608
+    finally:
+        writer.unregister("incoming")
+
+
+def _names(numbers: Sequence[int], **texts: Sequence[str]) -> Arrays:
+    arrays: Arrays = {"number": np.array(numbers, dtype=np.uint32)}
+    for name, column in texts.items():
+        arrays[name] = np.array(column, dtype=np.object_)
+    return arrays
