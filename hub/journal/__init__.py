@@ -1,0 +1,13 @@
+"""The journal: append-only, checksummed segments of records, one sync per group, and one durable position.
+
+It knows bytes only. A record comes with an opaque companion, which followers at the tail get instead of the bytes.
+"""
+
+from hub.journal.errors import JournalFailed
+from hub.journal.identity import IdentityError, log_id
+from hub.journal.journal import Journal, JournalStatistics
+from hub.journal.recovery import Recovery
+from hub.journal.scan import Scan
+from hub.journal.segments import Damage
+
+__all__ = ["Damage", "IdentityError", "Journal", "JournalFailed", "JournalStatistics", "Recovery", "Scan", "log_id"]

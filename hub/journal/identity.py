@@ -1,0 +1,44 @@
+"""The log's id: what tells this journal from every other, so that no device's numbering is taken for another's (P1)."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from hub.ports import Files, Randomness, Worker
+
+NAME: Final = "log"
+_SHAPE: Final = re.compile(rb"[0-9a-f]{32}\n")
+
+
+class IdentityError(ValueError):
+    """The file with the log's id cannot be understood."""
+
+
+async def log_id(directory: Path, files: Files, worker: Worker, randomness: Randomness) -> str:
+    """Read the id in ``directory``, or make one and make it durable; IdentityError when it is damaged."""
+    return await worker.run(_log_id, directory, files, randomness)
+
+
+def _log_id(directory: Path, files: Files, randomness: Randomness) -> str:
+    path = directory / NAME
+    if NAME in files.list(directory):
+        content = files.read(path)
+        if not _SHAPE.fullmatch(content):
+            raise IdentityError(
+                f"{path} is damaged. Put back the one from a backup; or remove it, and every device gets a fresh epoch."
+            )
+        return content.decode().strip()
+    log = randomness.token(16).hex()
+    files.make_directory(directory)
+    draft = path.with_suffix(".tmp")
+    if draft.name in files.list(directory):
+        files.remove(draft)
+    file = files.open(draft, create=True)
+    try:
+        file.append(f"{log}\n".encode())
+        file.sync()
+    finally:
+        file.close()
+    files.rename(draft, path)
+    files.sync_directory(directory)
+    return log

@@ -1,0 +1,242 @@
+"""The journal's door: append now, durable with the next group."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from hub.journal.errors import JournalFailed
+from hub.journal.framing import HEADER_SIZE, frame
+from hub.journal.recovery import Recovery, recover
+from hub.journal.ring import Ring
+from hub.journal.scan import Scan
+from hub.journal.segments import Damage, segments
+from hub.journal.writer import Part, SegmentWriter
+from hub.ports import Files, Worker
+
+MEBIBYTE: Final = 1024 * 1024
+FULL_RETRY_SECONDS: Final = 0.25  # how soon to look whether a full disk has space again
+
+
+@dataclass(frozen=True)
+class JournalStatistics:
+    """Counters since the start, and how things stand; bytes and seconds."""
+
+    appended: int  # LSN
+    durable: int  # LSN
+    segment: int
+    segments: int
+    bytes: int  # appended since the start
+    pending: int  # bytes that are not durable yet
+    syncs: int
+    sync_seconds: float  # of the last group: write and sync
+    ring: int  # bytes of companions, estimated
+    damaged: int  # places where records are missing
+    stalled: bool  # the disk is full
+    failed: bool
+
+
+class Journal:
+    """Records with rising LSNs, in segments. ``snapshot`` packs the marks as they are at the moment it is called.
+
+    Use: ``await open()``, then ``run()`` in a task, then the rest. Nothing may be shown, acked or applied before its
+    LSN is at or below ``durable`` (P6). ``reader`` is a worker for scans, so that they do not hold up a sync.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        files: Files,
+        worker: Worker,
+        *,
+        snapshot: Callable[[], bytes],
+        group_seconds: float = 0.005,
+        segment_bytes: int = 64 * MEBIBYTE,
+        tail_bytes: int = 64 * MEBIBYTE,
+        reader: Worker | None = None,
+    ) -> None:
+        self.directory = directory
+        self.files = files
+        self.reading = reader or worker
+        self.appended = 0
+        self.durable = 0
+        self.segment = 0  # its first LSN; where the next record goes
+        self.stalled = False  # the disk is full: nothing becomes durable until there is space
+        self.damage: list[Damage] = []
+        self._worker = worker
+        self._snapshot = snapshot
+        self._group_seconds = group_seconds
+        self._segment_bytes = segment_bytes
+        self._writer = SegmentWriter(directory, files)
+        self._ring = Ring(tail_bytes, 1)
+        self._firsts: list[int] = []  # segments on disk
+        self._segment_size = 0  # bytes, of ``segment``
+        self._durable_size = 0  # bytes, of the newest segment on disk
+        self._pieces: list[bytes] = []  # what goes to ``segment`` next
+        self._parts: list[Part] = []  # what goes before that
+        self._wanted = trio.Event()
+        self._moved = trio.Event()
+        self._failure: JournalFailed | None = None
+        self._bytes = self._written_bytes = self._syncs = 0
+        self._sync_seconds = 0.0
+
+    async def open(self) -> Recovery:
+        """Recover, or begin a journal where there is none; OSError when the disk does not let it. Comes first."""
+        recovery, lowest = await self._worker.run(self._recover)
+        self.appended = self.durable = lowest - 1
+        self.damage = list(recovery.damage)
+        if self._firsts:
+            self.segment = self._firsts[-1]
+            self._durable_size = self._segment_size = await self._worker.run(self._writer.resume, self.segment)
+        else:
+            self.roll()
+            await self._write()
+            if self.stalled:
+                raise OSError(f"no space for a journal in {self.directory}: make space, then start again")
+        self._ring.restart(self.appended + 1)
+        return recovery
+
+    def _recover(self) -> tuple[Recovery, int]:
+        self.files.make_directory(self.directory)
+        self.files.sync_directory(self.directory.parent)
+        found = recover(self.directory, self.files)
+        self._firsts = segments(self.directory, self.files)
+        return found
+
+    def skip_to(self, lsn: int) -> None:
+        """Give no LSN up to ``lsn`` any more: a store's cursor is there, beyond the journal's end (P10). Only between
+        ``open`` and the first record."""
+        if lsn > self.appended:
+            self.appended = self.durable = lsn
+            self._ring.restart(lsn + 1)
+
+    # --- appending ----------------------------------------------------------------------------------------------
+
+    def append(self, payload: bytes, companion: object) -> int:
+        """Put a record behind the others; its LSN. It is durable once ``durable`` has come to it. ``companion`` is
+        what followers at the tail get. Raises JournalFailed after the disk has failed."""
+        if self._failure is not None:
+            raise self._failure
+        self.appended = lsn = self.appended + 1
+        header, stored = frame(lsn, payload)
+        pieces = self._pieces
+        pieces.append(header)
+        pieces.append(stored)
+        size = HEADER_SIZE + len(stored)
+        self._segment_size += size
+        self._bytes += size
+        self._ring.add(lsn, companion, size)
+        if not self._wanted.is_set():
+            self._wanted.set()
+        return lsn
+
+    @property
+    def full(self) -> bool:
+        """The segment has reached its size: roll before the next record."""
+        return self._segment_size >= self._segment_bytes
+
+    def roll(self, companion: Callable[[int], object] = lambda lsn: None) -> None:
+        """Begin the next segment with the marks as they are now. ``companion`` makes the companion of that record."""
+        self._cut()
+        self.segment = self.appended + 1
+        self._segment_size = 0
+        lsn = self.append(self._snapshot(), companion(self.segment))
+        self._parts.append(Part(self.segment, self._pieces, lsn, opens=True))
+        self._pieces = []
+
+    def _cut(self) -> None:
+        """Close the part that is being filled."""
+        if self._pieces:
+            self._parts.append(Part(self.segment, self._pieces, self.appended))
+            self._pieces = []
+
+    # --- becoming durable ---------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Make durable what is appended, one group at most every ``group_seconds``, until cancelled. Raises
+        JournalFailed when the disk fails; then every waiter and every further append does, too."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            began = trio.current_time()
+            await self._write()
+            took = self._sync_seconds = trio.current_time() - began
+            if self.stalled:
+                self._wanted.set()
+                await trio.sleep(FULL_RETRY_SECONDS)
+            elif took < self._group_seconds:
+                await trio.sleep(self._group_seconds - took)
+
+    async def _write(self) -> None:
+        """One group: write and sync what is there. On a full disk all that was not written stays, in order."""
+        self._cut()
+        group = self._parts.copy()
+        try:
+            done, full, size = await self._worker.run(self._writer.write, group)
+        except JournalFailed as failure:
+            self._failure = failure
+            self._moved.set()
+            raise
+        del self._parts[:done]
+        self.stalled = full
+        self._syncs += 1
+        for part in group[:done]:
+            if part.opens:
+                self._firsts.append(part.segment)
+            self.durable = part.last
+        if done:
+            self._durable_size = size
+            self._written_bytes += sum(len(piece) for part in group[:done] for piece in part.pieces)
+            moved, self._moved = self._moved, trio.Event()
+            moved.set()
+
+    async def wait_durable(self, lsn: int) -> None:
+        """Until the record ``lsn`` is durable; JournalFailed when it never will be."""
+        while self.durable < lsn:
+            if self._failure is not None:
+                raise self._failure
+            await self._moved.wait()
+
+    async def wait_beyond(self, lsn: int) -> int:
+        """Until a record after ``lsn`` is durable; the durable LSN."""
+        await self.wait_durable(lsn + 1)
+        return self.durable
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def tail(self, after: int, limit: int) -> list[tuple[int, object]] | None:
+        """At most ``limit`` durable ``(lsn, companion)`` after the LSN ``after``; None when memory no longer has all of
+        them: ``scan`` then."""
+        return self._ring.take(after, self.durable, limit)
+
+    def scan(self, after: int, max_bytes: int = 4 * MEBIBYTE) -> Scan:
+        """Iterate (``async for``) over chunks of about ``max_bytes``: lists of durable ``(lsn, payload)`` from the
+        start of the segment that has the record after ``after``. Ignore those up to it, but read their births."""
+        return Scan(self, after, max_bytes)
+
+    def segment_of(self, lsn: int) -> int:
+        """The segment that has the record, or the oldest there is."""
+        return max((first for first in self._firsts if first <= lsn), default=self._firsts[0])
+
+    def extent(self, first: int) -> tuple[int | None, int | None]:
+        """The segment after ``first``, and how many bytes of ``first`` are durable (None: all)."""
+        following = next((other for other in self._firsts if other > first), None)
+        return following, None if following is not None else self._durable_size
+
+    def noticed(self, damage: Iterable[Damage]) -> None:
+        """A reader met damage."""
+        self.damage.extend(found for found in damage if found not in self.damage)
+
+    def statistics(self) -> JournalStatistics:
+        """How things stand."""
+        return JournalStatistics(
+            self.appended, self.durable, self.segment, len(self._firsts), self._bytes,
+            self._bytes - self._written_bytes, self._syncs, self._sync_seconds, self._ring.size, len(self.damage),
+            self.stalled, self._failure is not None,
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        """Let go of the file. Cancel ``run`` first, after ``wait_durable(appended)`` if all is to be kept."""
+        await self._worker.run(self._writer.close)
