@@ -50,17 +50,7 @@ def latest(cursor: duckdb.DuckDBPyConnection, series: list[Series], since: int) 
         ("readings", [one for one in series if not one.is_text]),
         ("texts", [one for one in series if one.is_text]),
     ):
-        if not wanted:
-            continue
-        lines = cursor.execute(
-            f"""
-            SELECT r.series, r.time, r.value, r.quality FROM {table} r JOIN batches b USING (lsn)
-            WHERE {_where(cursor, wanted)} AND r.quality <> {TIME_UNKNOWN} AND r.time >= ?
-            QUALIFY row_number() OVER (
-                PARTITION BY r.series ORDER BY least(r.time, b.received) DESC, b.epoch DESC, b.seq DESC, r.row DESC
-            ) = 1""",
-            [since],
-        ).fetchall()
+        lines = _latest(cursor, table, wanted, since) if wanted else []
         chosen += [(names[line[0]], list(line[1:])) for line in lines]
     chosen.sort(key=lambda pair: pair[0].number)
     rows = {
@@ -69,6 +59,30 @@ def latest(cursor: duckdb.DuckDBPyConnection, series: list[Series], since: int) 
         "quality": np.array([line[2] for _, line in chosen], dtype=np.uint8),
     }
     return _columns([one for one, _ in chosen], rows, ("value", "quality"), False)
+
+
+def _latest(cursor: duckdb.DuckDBPyConnection, table: str, series: list[Series], since: int) -> list[Any]:
+    """Lines of series, time, value and quality. A reading later than the one with the largest time is not below what
+    that one counts for, so only those few are looked at closely."""
+    floors = cursor.execute(
+        f"""
+        SELECT series, least(newest.time, received) AS floor FROM (
+            SELECT series, max(time) AS time, arg_max(lsn, time) AS lsn FROM {table}
+            WHERE {_where(cursor, series)} AND quality <> {TIME_UNKNOWN} AND time >= {int(since)} GROUP BY series
+        ) newest JOIN batches USING (lsn)"""
+    ).fetchnumpy()
+    if not len(floors["series"]):
+        return []
+    cursor.register("floors", floors)
+    return cursor.execute(
+        f"""
+        SELECT r.series, r.time, r.value, r.quality
+        FROM {table} r JOIN floors f ON r.series = f.series AND r.time >= f.floor JOIN batches b USING (lsn)
+        WHERE r.time >= {max(int(floors["floor"].min()), int(since))} AND r.quality <> {TIME_UNKNOWN}
+        QUALIFY row_number() OVER (
+            PARTITION BY r.series ORDER BY least(r.time, b.received) DESC, b.epoch DESC, b.seq DESC, r.row DESC
+        ) = 1"""
+    ).fetchall()
 
 
 def stored(cursor: duckdb.DuckDBPyConnection, lsn: int) -> list[tuple[int, int]]:
