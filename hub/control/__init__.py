@@ -1,0 +1,1 @@
+"""Control: who there is, commands and their states, what operators see live."""

@@ -1,0 +1,167 @@
+"""The latest reading of every series, kept at the price of one comparison a row (DELIVERY, "Time").
+
+Latest is ordered by min(time, receive time), then epoch, seq, row; what has no time of its own is never latest. A row
+that has a value for every metric is kept as it is and looked into only when somebody asks.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.control.tracks import Reading, Shape, Track
+from hub.model import Model
+from hub.wire.kept import Birth, Entry, Kept
+from hub.wire.messages import TIME_UNKNOWN, Array, Columns, Declared, Offsets, Row, Value
+from hub.wire.rows import accepted_mask, resolved_times
+
+SHAPES: Final = 4096  # different births that are kept compiled; fleets have a few, strangers may have many
+
+
+class Latest:
+    """A track per device."""
+
+    def __init__(self, models: Callable[[str], Model | None]) -> None:
+        self._models = models
+        self._shapes: dict[tuple[str, tuple[Declared, ...]], Shape] = {}
+        self.tracks: dict[str, Track] = {}
+
+    def take(self, entries: Iterable[Entry], moved: "set[Track] | None") -> None:
+        """Take these in; the tracks that moved are put into ``moved`` when somebody watches."""
+        tracks = self.tracks
+        for entry in entries:
+            if type(entry) is not Kept:
+                continue
+            _, birth, epoch, seq, received, base, _, verdict, body, _, _ = entry
+            if verdict.quality == TIME_UNKNOWN:
+                continue
+            if type(body) is Row:
+                track = tracks.get(birth.device)
+                if track is None or track.birth is not birth:
+                    track = self.track(birth)
+                _, time, values = body
+                time = received if time is None or base + time > received else base + time
+                if (
+                    time >= track.time
+                    and not verdict.rejections
+                    and len(values) == track.width
+                    and None not in values
+                    and (time > track.time or (epoch, seq) > track.order[1:3])
+                ):
+                    track.time = time
+                    track.full = entry
+                    track.rows += 1
+                elif not _merge_row(track, entry, body, time):
+                    continue
+            elif type(body) is Columns:
+                track = self.track(birth)
+                if not _merge_columns(track, entry, body):
+                    continue
+            else:
+                continue
+            if moved is not None:
+                moved.add(track)
+
+    def track(self, birth: Birth) -> Track:
+        """The track of the birth's device, with this as its birth."""
+        track = self.tracks.get(birth.device)
+        if track is None:
+            track = self.tracks[birth.device] = Track(birth, self._shape(birth))
+        elif track.birth is not birth:
+            track.reborn(birth, self._shape(birth))
+        return track
+
+    def _shape(self, birth: Birth) -> Shape:
+        key = (birth.model, birth.metrics)
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) >= SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[key] = Shape(birth.metrics, self._models(birth.model))
+        return shape
+
+
+def _merge_row(track: Track, kept: Kept, body: Row, time: int) -> bool:
+    """Value by value: a row with nulls, with rejections, or not the latest of all. Whether any series moved."""
+    shape = track.shape
+    order = (time, kept.epoch, kept.seq, 0)
+    if order <= track.order:
+        return False
+    rejected = {entry.metric for entry in kept.verdict.rejections}
+    if -1 in rejected:
+        return False
+    any_moved = False
+    for index, (value, series) in enumerate(zip(body.values, track.series, strict=False)):
+        if value is None or order <= series.order or index in rejected:
+            continue
+        series.order = order
+        series.reading = Reading(kept.base + (body.time or 0), shape.shown(index, value), kept.verdict.quality)
+        series.moved += 1
+        any_moved = True
+    return any_moved
+
+
+def _merge_columns(track: Track, kept: Kept, body: Columns) -> bool:
+    """The last row in time of each column. Whether any series moved."""
+    last = _last_row(kept, body)
+    any_moved = False
+    for index, column in body.columns:
+        if not 0 <= index < track.width:
+            continue
+        at = last
+        if kept.verdict.rejections or type(column) is list:
+            at = _last_accepted(kept, index, column)
+        if at < 0:
+            continue
+        time = _time_at(kept, body, at)
+        order = (min(time, kept.received), kept.epoch, kept.seq, at)
+        series = track.series[index]
+        if order <= series.order or order <= track.order:
+            continue
+        value = column[at]
+        raw: Value = value.item() if isinstance(value, np.generic) else value
+        series.order = order
+        series.reading = Reading(time, track.shape.shown(index, raw), kept.verdict.quality)
+        series.moved += len(column)
+        any_moved = True
+    return any_moved
+
+
+def _last_row(kept: Kept, body: Columns) -> int:
+    """Index of the row that is latest by min(time, receive time), then row; -1 when there is none."""
+    times = body.times
+    if isinstance(times, Offsets):
+        offsets = times.offsets
+        if len(offsets) and offsets[-1] < offsets.max():
+            return _last_of(np.minimum(resolved_times(kept), kept.received))
+        return len(offsets) - 1
+    if times.step < 0 and times.rows:
+        return _last_of(np.minimum(resolved_times(kept), kept.received))
+    return times.rows - 1
+
+
+def _last_accepted(kept: Kept, index: int, column: "Array | list[Value]") -> int:
+    """The same among the rows of one column that have an accepted value."""
+    length = len(column)
+    mask = accepted_mask(kept, index, length)
+    there = np.ones(length, dtype=np.bool_) if mask is None else mask.copy()
+    if isinstance(column, list):
+        there &= np.fromiter((value is not None for value in column), np.bool_, length)
+    if not there.any():
+        return -1
+    times = np.minimum(resolved_times(kept), kept.received)
+    times[~there] = np.iinfo(np.int64).min
+    return _last_of(times)
+
+
+def _last_of(times: npt.NDArray[np.int64]) -> int:
+    """Index of the highest, the last one of equals."""
+    return len(times) - 1 - int(times[::-1].argmax())
+
+
+def _time_at(kept: Kept, body: Columns, row: int) -> int:
+    times = body.times
+    if isinstance(times, Offsets):
+        return kept.base + (times.base or 0) + int(times.offsets[row])
+    return kept.base + (times.start or 0) + row * times.step

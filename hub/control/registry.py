@@ -1,0 +1,279 @@
+"""Who there is: devices, tokens and links. All of it in memory for reading; every change is written first."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+import trio
+
+from hub.control.errors import RegistryRefused
+from hub.control.names import check_labels, check_name, matcher
+from hub.control.outbox import DeviceOutbox
+from hub.control.tokens import ROLES, Principal, TokenBook, make_token
+from hub.ports import Clock, Randomness, Worker
+from hub.state import Deed, DeviceRow, State, StateError
+from hub.wire.errors import CloseCode
+from hub.wire.kept import Birth
+from hub.wire.messages import Declared
+from hub.wire.operator import DeviceInfo, Presence
+
+FLUSH_SECONDS: Final = 1.0  # presence is written at most this much later: it is a memory aid, not a promise
+ONLINE_ROUNDS: Final = 30  # flushes until last_seen of devices that stay online is written
+
+
+@dataclass(slots=True)
+class _Known:
+    """A device, and its link while it has one."""
+
+    row: DeviceRow
+    outbox: DeviceOutbox | None = None
+    address: str | None = None
+    next: int = 1  # follows the last batch it had at its hello, in the epoch of its link
+
+    @property
+    def state(self) -> str:
+        if self.row.revoked:
+            return "revoked"
+        if self.outbox is not None:
+            return "online"
+        return "never" if self.row.last_seen is None else "offline"
+
+
+class Registry:
+    """Devices and tokens. Reading and presence are sync; what lasts is written through the worker before it holds."""
+
+    def __init__(self, state: State, worker: Worker, clock: Clock, randomness: Randomness) -> None:
+        self._state = state
+        self._worker = worker
+        self._clock = clock
+        self._randomness = randomness
+        self._devices: dict[str, _Known] = {}
+        self._tokens = TokenBook()
+        self._dirty: set[str] = set()  # whose row has changed since it was written
+        self._writing = trio.Lock()  # rows reach the file in the order in which they were copied
+        self.online = 0
+        self.on_presence: list[Callable[[Presence], None]] = []
+
+    async def load(self) -> None:
+        """Read all; call it before anything else."""
+        rows = await self._worker.run(self._state.devices.all)
+        tokens = await self._worker.run(self._state.tokens.all)
+        self._devices = {row.device: _Known(row) for row in rows}
+        self._tokens.load(tokens)
+
+    async def run(self) -> None:
+        """Write presence behind the links, in groups; never ends."""
+        while True:
+            for _ in range(ONLINE_ROUNDS):
+                await trio.sleep(FLUSH_SECONDS)
+                with suppress(StateError):  # what could not be written is tried again with the next round
+                    await self.flush()
+            self._dirty.update(name for name, known in self._devices.items() if known.outbox is not None)
+
+    async def flush(self) -> None:
+        """Write what is known of presence now; last thing before the state file is closed."""
+        async with self._writing:
+            names, self._dirty = self._dirty, set()
+            if not names:
+                return
+            try:
+                rows = [replace(self._devices[name].row) for name in names]
+                await self._worker.run(self._state.devices.save, rows)
+            except BaseException:
+                self._dirty |= names
+                raise
+
+    # --- tokens ----------------------------------------------------------------------------------------------------
+
+    def authenticate(self, token: str) -> Principal | None:
+        """Whose token this is; ``None`` when it is nobody's (or was revoked or replaced)."""
+        return self._tokens.authenticate(token)
+
+    async def create_token(self, role: str, name: str, by: str) -> str:
+        """A token of an operator's role (or ``enrol``); it replaces the one of the same role and name."""
+        if role not in ROLES[1:]:
+            raise RegistryRefused("bad_argument", f"there is no role {role!r} for tokens: use {', '.join(ROLES[1:])}")
+        check_name(name, "a token's name")
+        async with self._writing:
+            return await self._issue(role, name, None, Deed(self._clock.now(), by, "token.create", name, role))
+
+    async def enroll(self, device: str, labels: Mapping[str, str], by: str) -> str:
+        """A token for the device, new or known; an earlier token opens no link any more, a link that is open stays."""
+        check_name(device, "a device")
+        check_labels(labels)
+        async with self._writing:
+            now = self._clock.now()
+            known = self._devices.get(device)
+            row = DeviceRow(device, now) if known is None else replace(known.row)
+            row.revoked, row.enrolled, row.labels = False, now, {**row.labels, **labels}
+            check_labels(row.labels)
+            token = await self._issue("device", device, row, Deed(now, by, "device.enroll", device, ""))
+            if known is None:
+                known = self._devices[device] = _Known(row)
+            known.row.revoked, known.row.enrolled, known.row.labels = False, now, row.labels
+        if known.outbox is None:
+            self._tell(known, "enrolled")
+        return token
+
+    async def revoke(self, device: str, by: str) -> None:
+        """Its token opens nothing any more and its link is closed at once."""
+        known = self._known(device)
+        known.row.revoked = True  # before it is written: what must not get in is kept out from now on
+        self._tokens.forget("device", device)
+        if known.outbox is not None:
+            known.outbox.close(CloseCode.REVOKED, "revoked by an operator")
+        async with self._writing:
+            row = replace(known.row, revoked=True)
+            deed = Deed(self._clock.now(), by, "device.revoke", device, "")
+            await self._worker.run(
+                self._state.atomically,
+                lambda: self._state.devices.save([row]),
+                lambda: self._state.tokens.remove("device", device),
+                lambda: self._state.audit.add(deed),
+            )
+        self._tell(known, "revoked")
+
+    async def label(self, device: str, labels: Mapping[str, str | None], by: str) -> DeviceInfo:
+        """Put labels on a device; a null takes one away."""
+        known = self._known(device)
+        check_labels({name: value for name, value in labels.items() if value is not None})
+        async with self._writing:
+            after = {name: value for name, value in {**known.row.labels, **labels}.items() if value is not None}
+            check_labels(after)
+            row = replace(known.row, labels=after)
+            deed = Deed(self._clock.now(), by, "device.label", device, ", ".join(f"{k}={v}" for k, v in labels.items()))
+            await self._worker.run(
+                self._state.atomically, lambda: self._state.devices.save([row]), lambda: self._state.audit.add(deed)
+            )
+            known.row.labels = after
+        return self.info(device)
+
+    # --- links -----------------------------------------------------------------------------------------------------
+
+    def connected(
+        self, device: str, outbox: DeviceOutbox, birth: Birth, epoch: int, address: str, next: int, through: int
+    ) -> DeviceOutbox | None:
+        """The device has this link now; returns the one it displaces, for the caller to close (4001).
+
+        ``next`` and ``through`` are those of hello and welcome; in a fresh epoch the device numbers from 1 what is
+        between them. A device that was revoked while it said hello is let go at once (4002).
+        """
+        known = self._devices.get(device)
+        if known is None or known.row.revoked:
+            outbox.close(CloseCode.REVOKED, "revoked by an operator")
+            return None
+        displaced, known.outbox = known.outbox, outbox
+        self.online += displaced is None
+        now = self._clock.now()
+        row = known.row
+        if row.epoch not in (None, epoch):
+            next, through = max(1, next - through), 0
+        known.address, known.next = address, next
+        row.model, row.software, row.metrics = birth.model, birth.software, birth.metrics
+        row.epoch, row.through = epoch, through
+        row.since = row.last_seen = now
+        self._dirty.add(device)
+        self._tell(known, "hello" if displaced is None else "taken over")
+        return displaced
+
+    def disconnected(self, device: str, outbox: DeviceOutbox, reason: str) -> None:
+        """This link is gone; nothing happens when the device already has a newer one."""
+        known = self._devices.get(device)
+        if known is None or known.outbox is not outbox:
+            return
+        known.outbox = known.address = None
+        self.online -= 1
+        known.row.since = known.row.last_seen = self._clock.now()
+        self._dirty.add(device)
+        self._tell(known, reason)
+
+    def outbox(self, device: str) -> DeviceOutbox | None:
+        """The outbox of its current link."""
+        known = self._devices.get(device)
+        return None if known is None else known.outbox
+
+    def settled(self, device: str, through: int) -> None:
+        """Everything up to ``through`` is settled in the epoch of its link."""
+        known = self._devices.get(device)
+        if known is not None:
+            known.row.through = through
+            known.row.last_seen = self._clock.now()
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def __contains__(self, device: str) -> bool:
+        return device in self._devices
+
+    def __len__(self) -> int:
+        return len(self._devices)
+
+    def info(self, device: str) -> DeviceInfo:
+        """One device; RegistryRefused when there is none of that name."""
+        return _info(self._known(device))
+
+    def metrics(self, device: str) -> tuple[Declared, ...]:
+        """What it declared in its last birth."""
+        return self._known(device).row.metrics
+
+    def next(self, device: str) -> tuple[int, int] | None:
+        """Epoch, and the seq after the last batch it had at its last ``hello`` to this hub."""
+        known = self._devices.get(device)
+        if known is None or known.row.epoch is None:
+            return None
+        return known.row.epoch, known.next
+
+    def resolve(self, globs: Sequence[str] = (), labels: Mapping[str, str] | None = None) -> list[str]:
+        """Names of the devices that match one of ``globs`` (none: all) and carry all of ``labels``, sorted."""
+        names: Iterable[str] = filter(matcher(globs), self._devices)
+        wanted = (labels or {}).items()
+        return sorted(name for name in names if wanted <= self._devices[name].row.labels.items())
+
+    def list(self, globs: Sequence[str] = (), labels: Mapping[str, str] | None = None) -> list[DeviceInfo]:
+        """The devices of ``resolve``."""
+        return [_info(self._devices[name]) for name in self.resolve(globs, labels)]
+
+    def presences(self) -> Iterable[Presence]:
+        """How every device stands, for who starts to watch."""
+        return (_presence(known, known.row.since or known.row.enrolled, "") for known in self._devices.values())
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _known(self, device: str) -> _Known:
+        known = self._devices.get(device)
+        if known is None:
+            raise RegistryRefused(
+                "unknown_device", f"no device {device[:64]!r} is enrolled; `telemetrio devices ls` lists those that are"
+            )
+        return known
+
+    async def _issue(self, role: str, subject: str, row: DeviceRow | None, deed: Deed) -> str:
+        token, stored = make_token(self._randomness, role, subject, deed.at)
+        await self._worker.run(
+            self._state.atomically,
+            lambda: self._state.devices.save([] if row is None else [row]),
+            lambda: self._state.tokens.replace(stored),
+            lambda: self._state.audit.add(deed),
+        )
+        self._tokens.put(stored)
+        return token
+
+    def _tell(self, known: _Known, reason: str) -> None:
+        presence = _presence(known, self._clock.now(), reason)
+        for told in self.on_presence:
+            told(presence)
+
+
+def _presence(known: _Known, at: int, reason: str) -> Presence:
+    row = known.row
+    return Presence(device=row.device, model=row.model, state=known.state, at=at, reason=reason)
+
+
+def _info(known: _Known) -> DeviceInfo:
+    row = known.row
+    waiting = max(0, known.next - 1 - (row.through or 0)) if known.outbox is not None else 0
+    return DeviceInfo(
+        device=row.device, model=row.model, state=known.state, since=row.since, last_seen=row.last_seen,
+        software=row.software, labels=dict(row.labels), address=known.address, epoch=row.epoch, through=row.through,
+        waiting=waiting,
+    )  # fmt: skip

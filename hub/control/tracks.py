@@ -1,0 +1,100 @@
+"""What is known of one device's series, in a form that is cheap to keep up to date."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from hub.model import Model, ValueType
+from hub.wire.kept import Birth, Kept
+from hub.wire.messages import Declared, Row, Value
+
+#: min(time, receive time), epoch, seq, row.
+Order: TypeAlias = tuple[int, int, int, int]
+NEVER: Final[Order] = (-1, -1, -1, -1)
+
+
+class Reading(NamedTuple):
+    """A reading as it is shown: ``value`` in the metric's unit (a decimal is divided)."""
+
+    time: int
+    value: Value
+    quality: int
+
+
+class Shape:
+    """A birth compiled: by index the metrics' names, what to divide raw values by, and the limits to warn of."""
+
+    __slots__ = ("names", "scales", "warn")
+
+    def __init__(self, metrics: Sequence[Declared], model: Model | None) -> None:
+        self.names = tuple(metric.name for metric in metrics)
+        self.scales = tuple(_scale(metric.type) for metric in metrics)
+        self.warn: list[tuple[int, float, float]] = []  # index, lowest and highest value nobody needs to look at
+        for index, name in enumerate(self.names):
+            metric = None if model is None else model.metrics.get(name)
+            if metric is not None and (metric.warn_min is not None or metric.warn_max is not None):
+                low = float("-inf") if metric.warn_min is None else metric.warn_min
+                high = float("inf") if metric.warn_max is None else metric.warn_max
+                self.warn.append((index, low, high))
+
+    def shown(self, index: int, value: Value) -> Value:
+        """A raw value in the metric's unit."""
+        scale = self.scales[index]
+        return value if scale == 1 or not isinstance(value, int) else value / scale
+
+
+class Series:
+    """One metric of one device: its latest reading where that is not in the track's full row."""
+
+    __slots__ = ("moved", "order", "reading")
+
+    def __init__(self) -> None:
+        self.order = NEVER
+        self.reading: Reading | None = None
+        self.moved = 0  # readings that moved latest, full rows apart
+
+
+class Track:
+    """One device: its series by index of its birth, and the last row that had a value for every metric."""
+
+    __slots__ = ("birth", "full", "rows", "series", "shape", "time", "width")
+
+    def __init__(self, birth: Birth, shape: Shape) -> None:
+        self.birth = birth
+        self.shape = shape
+        self.series = [Series() for _ in shape.names]
+        self.width = len(shape.names)
+        self.full: Kept | None = None
+        self.time = -1  # min(time, receive time) of the full row
+        self.rows = 0  # full rows that moved latest
+
+    @property
+    def order(self) -> Order:
+        """Of the full row."""
+        return NEVER if self.full is None else (self.time, self.full.epoch, self.full.seq, 0)
+
+    def reading(self, index: int) -> Reading | None:
+        """The latest of one metric."""
+        series, full = self.series[index], self.full
+        if full is None or series.order > self.order or type(full.body) is not Row:
+            return series.reading
+        time = full.base + (full.body.time or 0)
+        return Reading(time, self.shape.shown(index, full.body.values[index]), full.verdict.quality)
+
+    def reborn(self, birth: Birth, shape: Shape) -> None:
+        """The device has a new birth: series go on by name."""
+        before: dict[str, Series] = {}
+        for index, (name, series) in enumerate(zip(self.shape.names, self.series, strict=True)):
+            series.reading = self.reading(index)
+            series.order = max(series.order, self.order)
+            series.moved += self.rows
+            before[name] = series
+        self.birth, self.shape, self.width = birth, shape, len(shape.names)
+        self.full, self.time, self.rows = None, -1, 0
+        self.series = [before.get(name) or Series() for name in shape.names]
+
+
+def _scale(type_: str) -> int:
+    try:
+        return int(10 ** ValueType.parse(type_).scale)
+    except ValueError:  # a birth that no model has vouched for
+        return 1

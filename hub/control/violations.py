@@ -1,0 +1,103 @@
+"""What operators should look at: rejected readings and values outside a metric's warning limits.
+
+One violation per device, metric and code, counted up: however fast a sensor goes mad, a viewer gets one update now and
+then that says how often.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+
+from hub.control.tracks import Track
+from hub.wire.kept import Kept
+from hub.wire.messages import Columns, Row
+from hub.wire.operator import ViolationInfo
+from hub.wire.rows import accepted_mask
+
+KEYS: Final = 10_000  # violations that are remembered; the one that was not seen for longest goes first
+
+
+class Violation:
+    """How often it was seen so far, and what was said of it last."""
+
+    __slots__ = ("code", "count", "device", "metric", "text", "time")
+
+    def __init__(self, device: str, metric: str, code: str) -> None:
+        self.device = device
+        self.metric = metric
+        self.code = code
+        self.count = 0
+        self.text = ""
+        self.time = 0
+
+    def info(self, count: int) -> ViolationInfo:
+        return ViolationInfo(
+            device=self.device, metric=self.metric, code=self.code, count=count, text=self.text, time=self.time
+        )
+
+
+class Violations:
+    """Those of all devices."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str, str], Violation] = OrderedDict()
+
+    def take(self, kepts: Iterable[Kept], tracks: dict[str, Track], moved: set[Track]) -> set[Violation]:
+        """Those of these batches. Late rows are never warned of: only what moved its device's latest is looked at."""
+        seen: set[Violation] = set()
+        for kept in kepts:
+            track = tracks.get(kept.birth.device)
+            for metric, code, _, readings, text in kept.verdict.rejections:
+                declared = kept.birth.metrics
+                name = declared[metric].name if 0 <= metric < len(declared) else ""
+                seen.add(self._note(kept, name, code, readings, text))
+            if track is not None and track in moved and track.shape.warn and track.birth is kept.birth:
+                self._warn(kept, track, seen)
+        return seen
+
+    def _warn(self, kept: Kept, track: Track, seen: set[Violation]) -> None:
+        body, shape = kept.body, track.shape
+        if type(body) is Row:
+            for index, low, high in shape.warn:
+                value = body.values[index] if index < len(body.values) else None
+                if value is None or isinstance(value, str) or accepted_mask(kept, index, 1) is not None:
+                    continue
+                shown = float(shape.shown(index, value) or 0)
+                if not low <= shown <= high:
+                    seen.add(self._outside(kept, track, index, shown, 1))
+        elif type(body) is Columns:
+            limits = {index: (low, high) for index, low, high in shape.warn}
+            for index, column in body.columns:
+                if index not in limits or isinstance(column, list):
+                    continue
+                low, high = limits[index]
+                values = np.asarray(column, dtype=np.float64) / shape.scales[index]
+                outside = (values < low) | (values > high)
+                mask = accepted_mask(kept, index, len(values))
+                if mask is not None:
+                    outside &= mask
+                count = int(np.count_nonzero(outside))
+                if count:
+                    seen.add(self._outside(kept, track, index, float(values[outside][-1]), count))
+
+    def _outside(self, kept: Kept, track: Track, index: int, value: float, count: int) -> Violation:
+        _, low, high = next(limit for limit in track.shape.warn if limit[0] == index)
+        metric = kept.birth.metrics[index]
+        below = value < low
+        text = f"{value:.12g} {metric.unit} is {'below' if below else 'above'} {low if below else high:.12g}"
+        return self._note(kept, metric.name, "warn_min" if below else "warn_max", count, text)
+
+    def _note(self, kept: Kept, metric: str, code: str, count: int, text: str) -> Violation:
+        key = (kept.birth.device, metric, code)
+        violation = self._known.get(key)
+        if violation is None:
+            violation = self._known[key] = Violation(*key)
+            if len(self._known) > KEYS:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+        violation.count += count
+        violation.text, violation.time = text, kept.received
+        return violation
