@@ -1,0 +1,220 @@
+"""What the hub has of every device's numbers: the marks. Changed in the same step that appends (P5)."""
+
+import json
+from array import array
+from dataclasses import dataclass
+from typing import Any, Final
+from zlib import crc32
+
+from hub.journal import Recovery
+from hub.wire.kept import Birth, Entry, EpochGiven, Gap, Kept
+from hub.wire.ranges import Ranges
+from hub.wire.records import RecordError, marks_snapshot, unpack
+from hub.wire.rows import row_count
+
+CHECKED: Final = 256  # newest seqs of an epoch whose checksums are kept, 4 bytes each, to tell a resend from a conflict
+
+
+class Numbering:
+    """One epoch of one device: everything up to ``prefix`` is settled, and ``held`` above it."""
+
+    __slots__ = ("_checks", "double", "epoch", "held", "prefix", "readings", "rejected", "rows")
+
+    def __init__(self, epoch: int, prefix: int = 0, double: int = 0) -> None:
+        self.epoch = epoch
+        self.prefix = prefix
+        self.held = Ranges()
+        self.double = double  # seqs up to it may repeat what an earlier epoch has: quality rewound
+        self.rows = 0  # of readings, kept so far
+        self.readings = 0  # received in kept batches
+        self.rejected = 0  # of these
+        self._checks: array[int] | None = None  # crc32 of the frame by seq modulo CHECKED; 0: not known
+
+    @property
+    def highest(self) -> int:
+        """The highest seq that is settled; 0 when none is."""
+        return self.held.highest or self.prefix
+
+    def __contains__(self, seq: int) -> bool:
+        return seq <= self.prefix or seq in self.held
+
+    def settle(self, first: int, last: int) -> None:
+        """``first..last`` are settled."""
+        if first > self.prefix + 1:
+            self.held.add(first, last)
+            return
+        self.prefix = max(self.prefix, last)
+        if self.held:
+            self.absorb()
+
+    def absorb(self) -> None:
+        """Join to the prefix what it has come to."""
+        for first, last in self.held.pairs():
+            if first > self.prefix + 1:
+                break
+            self.held.remove(first, last)
+            self.prefix = max(self.prefix, last)
+
+    def check(self, seq: int, frame: bytes) -> None:
+        """Remember what batch ``seq`` looked like."""
+        if self._checks is None:
+            self._checks = array("I", bytes(4 * CHECKED))
+        self._checks[seq % CHECKED] = crc32(frame)
+
+    def differs(self, seq: int, frame: bytes) -> bool:
+        """Is ``frame`` certainly not the batch ``seq`` that is here? Known for the newest ones only."""
+        if self._checks is None or seq + CHECKED <= self.highest or seq > self.highest:
+            return False
+        known = self._checks[seq % CHECKED]
+        return known != 0 and known != crc32(frame)
+
+    def skip_checks(self, first: int, last: int) -> None:
+        """A gap: nothing was seen of these."""
+        if self._checks is not None:
+            for seq in range(max(first, last - CHECKED + 1), last + 1):
+                self._checks[seq % CHECKED] = 0
+
+    def to_plain(self) -> list[Any]:
+        return [self.epoch, self.prefix, self.held.pairs(), self.double, self.rows, self.readings, self.rejected]
+
+    @classmethod
+    def from_plain(cls, plain: list[Any]) -> "Numbering":
+        epoch, prefix, held, double, rows, readings, rejected = plain
+        numbering = cls(epoch, prefix, double)
+        numbering.held = Ranges((first, last) for first, last in held)
+        numbering.rows, numbering.readings, numbering.rejected = rows, readings, rejected
+        return numbering
+
+
+class DeviceMarks:
+    """One device. ``previous`` is the last epoch before ``current`` that was used: a device that never heard of the
+    current one may still name it."""
+
+    __slots__ = ("current", "generation", "highest_epoch", "lsn", "previous")
+
+    def __init__(self) -> None:
+        self.current: Numbering | None = None
+        self.previous: Numbering | None = None
+        self.highest_epoch = 0  # ever given or named in this log
+        self.generation = 0  # of links: only the newest may append (P5)
+        self.lsn = 0  # of the newest record for this device: not durable perhaps
+
+    def named(self, epoch: int) -> Numbering | None:
+        """The numbering that a hello may go on from: the current one, or, while that is unused, the one before."""
+        current = self.current
+        if current is not None and current.epoch == epoch:
+            return current
+        if self.previous is not None and self.previous.epoch == epoch and (current is None or not current.highest):
+            return self.previous
+        return None
+
+    def give(self, epoch: int, double: int = 0) -> Numbering:
+        """A fresh epoch becomes the current one."""
+        if self.current is not None and self.current.highest:
+            self.previous = self.current
+        self.current = Numbering(epoch, double=double)
+        self.highest_epoch = max(self.highest_epoch, epoch)
+        return self.current
+
+    def at(self, epoch: int) -> Numbering | None:
+        """The numbering of a record: made up where the record that gave its epoch is lost; None when it is closed."""
+        if self.current is not None and self.current.epoch == epoch:
+            return self.current
+        if epoch > self.highest_epoch:
+            return self.give(epoch)
+        return self.previous if self.previous is not None and self.previous.epoch == epoch else None
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A record that is intact but could not be taken into the marks, and why."""
+
+    lsn: int
+    why: str
+
+
+class Marks:
+    """The marks of all devices. ``newest``: latest receive time of any record, in us."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self._devices: dict[str, DeviceMarks] = {}
+
+    def of(self, device: str) -> DeviceMarks:
+        """Those of one device; made when it is new."""
+        marks = self._devices.get(device)
+        if marks is None:
+            marks = self._devices[device] = DeviceMarks()
+        return marks
+
+    def __len__(self) -> int:
+        return len(self._devices)
+
+    def snapshot(self) -> bytes:
+        """All of it, to open a segment with (P9). Checksums and generations are not part of it."""
+        devices = {
+            device: [
+                marks.highest_epoch,
+                None if marks.current is None else marks.current.to_plain(),
+                None if marks.previous is None else marks.previous.to_plain(),
+            ]
+            for device, marks in self._devices.items()
+        }
+        return json.dumps([1, self.newest, devices], separators=(",", ":")).encode()
+
+    def restore(self, snapshot: bytes) -> None:
+        """Become what ``snapshot`` says; ValueError when it is of another version."""
+        version, newest, devices = json.loads(snapshot)
+        if version != 1:
+            raise ValueError(f"marks of version {version}: this hub reads version 1; start the hub that wrote them")
+        self.newest = newest
+        self._devices.clear()
+        for device, (highest_epoch, current, previous) in devices.items():
+            marks = self.of(device)
+            marks.highest_epoch = highest_epoch
+            marks.current = None if current is None else Numbering.from_plain(current)
+            marks.previous = None if previous is None else Numbering.from_plain(previous)
+
+    def apply(self, entry: Entry, frame: bytes | None = None) -> None:
+        """Take in a record that recovery found; ``frame`` of a kept batch, where it is at hand."""
+        if isinstance(entry, Kept):
+            numbering = self._found(entry.birth.device, entry.epoch, entry.received)
+            if numbering is None or entry.seq in numbering:
+                return
+            numbering.settle(entry.seq, entry.seq)
+            numbering.rows = max(numbering.rows, entry.rows_before + row_count(entry.body))
+            numbering.readings += entry.verdict.received
+            numbering.rejected += entry.verdict.rejected
+            if frame is not None:
+                numbering.check(entry.seq, frame)
+        elif isinstance(entry, EpochGiven):
+            if entry.epoch > self.of(entry.device).highest_epoch:
+                self.of(entry.device).give(entry.epoch, entry.double)
+            self.newest = max(self.newest, entry.received)
+        elif isinstance(entry, Gap):
+            numbering = self._found(entry.device, entry.epoch, entry.received)
+            if numbering is not None:
+                numbering.settle(entry.dropped.first, entry.dropped.last)
+                numbering.skip_checks(entry.dropped.first, entry.dropped.last)
+
+    def _found(self, device: str, epoch: int, received: int) -> Numbering | None:
+        self.newest = max(self.newest, received)
+        return self.of(device).at(epoch)
+
+    def recover(self, recovery: Recovery) -> list[Unreadable]:
+        """Become what the journal's recovery found (blocks: it reads); the records that say nothing to us."""
+        if recovery.snapshot is not None:
+            snapshot = marks_snapshot(recovery.snapshot)
+            if snapshot is None:
+                raise ValueError("a segment of the journal does not open with marks: it was not written by this hub")
+            self.restore(snapshot)
+        births: dict[int, Birth] = {}
+        unreadable: list[Unreadable] = []
+        for lsn, payload in recovery.records:
+            try:
+                entry = unpack(lsn, payload, births)
+            except RecordError as wrong:
+                unreadable.append(Unreadable(lsn, str(wrong)))
+                continue
+            self.apply(entry, payload[-entry.size :] if isinstance(entry, Kept) else None)
+        return unreadable
