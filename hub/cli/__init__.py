@@ -2,5 +2,9 @@
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    raise SystemExit("not built yet")
+    """Entry point of the console script: ends the process with one of the documented exit codes."""
+    import sys
+
+    from hub.cli.run import run
+
+    sys.exit(run(sys.argv[1:]))

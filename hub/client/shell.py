@@ -143,7 +143,8 @@ class Operator:
         if self._subscriptions.pop(subscription.id, None) is None:
             await trio.lowlevel.checkpoint()
         elif self.ended is None:
-            await self._send(self._conversation.unsubscribe(subscription.id))
+            with suppress(SocketClosed):
+                await self._send(self._conversation.unsubscribe(subscription.id))
 
     async def _exchange(self, id: int, frame: bytes, each: Callable[[Answer], None]) -> None:
         """Send a request and hand every answer to ``each``, as it comes."""

@@ -1,0 +1,192 @@
+"""``telemetrio devices run|fleet|host``: devices in this process, until Ctrl-C or their time is over."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Group, Parameter
+
+from hub.cli.options import OUTPUT, REACH, Labels, Output, Reach
+
+if TYPE_CHECKING:
+    from hub.client import Context
+
+PLAIN_STATUS_SECONDS: Final = 10  # between two lines of status where no terminal shows one that changes in place
+
+_RUN = Group("Run", sort_key=1)
+Seconds = Annotated[
+    str | None, Parameter(name="--seconds", group=_RUN, help="Stop after so long: 30, 5m [default: until Ctrl-C].")
+]
+Tokens = Annotated[
+    Path | None,
+    Parameter(group=_RUN, help="Folder of the devices' tokens [default: tokens/ beside the settings file]."),
+]
+Seed = Annotated[int | None, Parameter(group=_RUN, help="Another seed gives other readings.")]
+Every = Annotated[str, Parameter(group=_RUN, help="From one row of readings to the next.")]
+Fault = Annotated[
+    tuple[str, ...],
+    Parameter(
+        negative=(),
+        group=_RUN,
+        show_default=False,
+        help="NAME=VALUE: stuck, spike, nan, out_of_range, missing (share of minutes), cut, delay (seconds).",
+    ),
+]
+
+
+def run(
+    name: Annotated[str, Parameter(name=["--id"], help="The device's name.")],
+    model: Annotated[str, Parameter(name="--model", help="Name of a model.")],
+    *,
+    every: Every = "1s",
+    batch: Annotated[int, Parameter(group=_RUN, help="Rows that travel together, as columns.")] = 1,
+    label: Labels = (),
+    fault: Fault = (),
+    seed: Seed = None,
+    seconds: Seconds = None,
+    tokens: Tokens = None,
+    reach: Reach = REACH,
+    output: Output = OUTPUT,
+) -> int:
+    """Run one simulated device. Without a token it is enrolled first."""
+    from hub.cli import options as given
+    from hub.cli.options import pairs
+
+    period, labels = given.seconds(every), pairs(label, "label")
+
+    def start(doors: Any, target: Any, options: Any) -> Any:
+        return doors.run_device(target, name, model, options, period=period, batch=batch, labels=labels)
+
+    return _run(start, reach.context(), output, seconds, tokens, seed, fault)
+
+
+def fleet(
+    scenario: Annotated[str, Parameter(help="Name of a fleet that comes with Telemetrio, or a .toml file.")] = "demo",
+    /,
+    *,
+    devices: Annotated[
+        int | None, Parameter(name=["--devices", "-n"], group=_RUN, help="How many in all; the mixture stays.")
+    ] = None,
+    seed: Seed = None,
+    seconds: Seconds = None,
+    tokens: Tokens = None,
+    reach: Reach = REACH,
+    output: Output = OUTPUT,
+) -> int:
+    """Run many simulated devices in one process, and tell at the end how it went."""
+
+    def start(doors: Any, target: Any, options: Any) -> Any:
+        return doors.run_fleet(target, scenario, options, devices=devices)
+
+    return _run(start, reach.context(), output, seconds, tokens, seed)
+
+
+def host(
+    *,
+    name: Annotated[str | None, Parameter(name=["--id"], help="The device's name [default: this machine's].")] = None,
+    every: Every = "1s",
+    label: Labels = (),
+    seconds: Seconds = None,
+    tokens: Tokens = None,
+    reach: Reach = REACH,
+    output: Output = OUTPUT,
+) -> int:
+    """Stream this machine's own sensors: CPU, memory, load, disk, network, temperatures where there are any."""
+    from hub.cli import options as given
+    from hub.cli.options import pairs
+
+    period, labels = given.seconds(every), pairs(label, "label")
+
+    def start(doors: Any, target: Any, options: Any) -> Any:
+        return doors.run_host(target, options, name=name, period=period, labels=labels)
+
+    return _run(start, reach.context(), output, seconds, tokens)
+
+
+def _run(
+    start: Callable[[Any, Any, Any], Any],
+    context: "Context",
+    output: Output,
+    seconds: str | None,
+    tokens: Path | None,
+    seed: int | None = None,
+    fault: tuple[str, ...] = (),
+) -> int:
+    import trio
+
+    from hub.cli import options as given
+    from hub.cli.exits import Exit
+    from hub.cli.output import write_record
+    from hub.cli.run import say
+
+    doors = import_module("devices.run")
+    options = doors.Options(
+        tokens=tokens or token_folder(context, os.environ),
+        enrol_token=context.enrol_token or context.token,
+        seconds=given.seconds(seconds) if seconds is not None else None,
+        seed=seed,
+        on_status=_status(),
+        **_faults(fault),
+    )
+
+    async def main() -> Any:
+        return await start(doors, context.with_token(None), options)
+
+    report = trio.run(main).to_plain()
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    write_record(report, output)
+    if report["problems"]:
+        say("\n".join(report["problems"]))
+    return Exit.FAILED if report["problems"] and report["devices_online"] < report["devices"] else Exit.OK
+
+
+def token_folder(context: "Context", environment: Mapping[str, str]) -> Path:
+    """Where devices keep their tokens: beside the settings file if that can be, else in the user's state."""
+    if context.file is not None and os.access(context.file.parent, os.W_OK):
+        return context.file.parent / "tokens"
+    state = environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state, "telemetrio", "tokens")
+
+
+def _faults(words: tuple[str, ...]) -> dict[str, Any]:
+    """``NAME=VALUE`` words as the faults of sensors and links."""
+    from hub.cli.exits import CommandError, Exit
+    from hub.cli.options import pairs
+
+    faults = import_module("devices.faults")
+    sensors = ("stuck", "spike", "nan", "out_of_range", "missing")
+    found: dict[str, float] = {}
+    for name, value in pairs(words, "fault").items():
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise CommandError(f"{name}={value}: the fault needs a number", Exit.USAGE) from None
+        if name not in (*sensors, "cut", "delay"):
+            allowed = ", ".join((*sensors, "cut", "delay"))
+            raise CommandError(f"no fault {name!r}; there are: {allowed}", Exit.USAGE)
+    return {
+        "sensors": faults.SensorFaults(**{name: value for name, value in found.items() if name in sensors}),
+        "link": faults.LinkFaults(**{name: value for name, value in found.items() if name not in sensors}),
+    }
+
+
+def _status() -> Callable[[Any], None]:
+    """Tells every second on a terminal, in place, else now and then a line."""
+    calls = 0
+    terminal = sys.stderr.isatty()
+
+    def tell(report: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if terminal or calls % PLAIN_STATUS_SECONDS == 1:
+            line = (
+                f"{report.devices_online}/{report.devices} online, {report.sent} readings sent, {report.acked} acked, "
+                f"{report.waiting} batches waiting"
+            )
+            print(f"\r\x1b[K{line}" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)
+
+    return tell

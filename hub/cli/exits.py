@@ -1,0 +1,103 @@
+"""The one place that turns what went wrong into a text and an exit code."""
+
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from typing import Final
+
+
+class Exit(IntEnum):
+    """Exit codes of ``telemetrio``."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    UNAUTHORIZED = 4
+    UNKNOWN_DEVICE = 5
+    DEVICE_FAILED = 6
+    EMPTY = 7
+    TIMEOUT = 124
+    INTERRUPTED = 130
+
+
+#: State that a command ended in (or was left in by --no-wait) -> exit code.
+STATES: Final[Mapping[str, Exit]] = {
+    "queued": Exit.OK, "sent": Exit.OK, "acknowledged": Exit.OK, "succeeded": Exit.OK,
+    "failed": Exit.DEVICE_FAILED, "rejected": Exit.DEVICE_FAILED, "cancelled": Exit.FAILED,
+    "timed_out": Exit.TIMEOUT, "expired": Exit.TIMEOUT, "unreachable": Exit.UNKNOWN_DEVICE,
+}  # fmt: skip
+
+
+class CommandError(Exception):
+    """A command cannot go on; the text says what happened and what to do next."""
+
+    def __init__(self, text: str, exit: Exit = Exit.FAILED) -> None:
+        super().__init__(text)
+        self.exit = exit
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group, however nested; a single one as it is."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+def explain(error: BaseException) -> tuple[Exit, str] | None:
+    """Exit code and text of an error that is expected to happen; None for one that is a mistake of ours."""
+    told = [_explain(leaf) for leaf in leaves(error)]
+    if not told or None in told:
+        return None
+    return next(one for one in told if one is not None)
+
+
+def _explain(error: BaseException) -> tuple[Exit, str] | None:
+    if isinstance(error, KeyboardInterrupt):
+        return Exit.INTERRUPTED, ""
+    if isinstance(error, CommandError):
+        return error.exit, str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return Exit.FAILED, f"{error.filename}: {error.strerror}"
+    name = f"{type(error).__module__}.{type(error).__name__}"
+    # By name: nothing is imported only to find out that it was not the reason.
+    if name in _USAGE:
+        return Exit.USAGE, str(error)
+    if name == "trio.TooSlowError":
+        return Exit.TIMEOUT, "it took too long; allow more with --timeout"
+    if type(error).__module__ == "hub.client.errors":
+        return _client(error)
+    return None
+
+
+_USAGE: Final = frozenset(
+    {
+        "hub.config.ConfigError",
+        "hub.query.question.QuestionError",
+        "hub.model.model.ModelError",
+        "hub.model.arguments.ArgumentRefused",
+        "hub.upkeep.init.InitError",
+        "devices.enrol.NoToken",
+        "devices.scenario.ScenarioError",
+    }
+)
+
+
+def _client(error: BaseException) -> tuple[Exit, str]:
+    from hub.client.errors import ContextError, HubFailure, Refused, SocketClosed
+    from hub.wire.errors import CloseCode
+    from hub.wire.operator import FAILURES
+
+    if isinstance(error, ContextError):
+        return Exit.USAGE, str(error)
+    if isinstance(error, HubFailure):
+        return Exit(FAILURES.get(error.code, Exit.FAILED)), error.text
+    if isinstance(error, Refused) and error.status in (401, 403):
+        return Exit.UNAUTHORIZED, error.text
+    if isinstance(error, SocketClosed):
+        text = f"the hub ended the link: {error.code}" + (f" {error.reason}" if error.reason else " (lost)")
+        if error.code in (CloseCode.UNAUTHORIZED, CloseCode.FORBIDDEN, CloseCode.REVOKED):
+            return Exit.UNAUTHORIZED, f"{text}; use another token"
+        return Exit.UNREACHABLE, f"{text}; try again, or look at 'telemetrio hub status' and the hub's log"
+    return Exit.UNREACHABLE, str(error)

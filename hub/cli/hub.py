@@ -1,0 +1,96 @@
+"""``telemetrio hub``: run it, check its settings, ask how it is."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from hub.cli.options import OUTPUT, REACH, Config, Output, Reach
+
+if TYPE_CHECKING:
+    from hub.config import Settings
+
+
+def settings_of(config: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> "Settings":
+    """The hub's settings; ConfigError tells every mistake."""
+    import os
+
+    from hub.client.files import find_file
+    from hub.config import load
+
+    return load(find_file(config, os.environ), overrides)
+
+
+def serve(
+    *,
+    config: Config = None,
+    data: Annotated[Path | None, Parameter(help="Where journal, store and state live [hub.data].")] = None,
+    listen: Annotated[str | None, Parameter(help="HOST:PORT for devices and operators; port 0: a free one.")] = None,
+    http: Annotated[str | None, Parameter(help="HOST:PORT for /metrics, /healthz and /readyz.")] = None,
+    insecure_ws: Annotated[bool | None, Parameter(negative=(), help="Plain ws, on loopback, behind a proxy.")] = None,
+    log_level: Annotated[str | None, Parameter(help="debug, info, warning or error.")] = None,
+) -> int:
+    """Run the hub until SIGTERM or Ctrl-C; it then lets devices finish before it ends.
+
+    Settings: flag, else environment (TELEMETRIO_SECTION__KEY), else file, else default.
+    """
+    from hub.app import serve as run_hub
+
+    flags: dict[str, dict[str, Any]] = {
+        "hub": {"data": data.absolute() if data else None, "listen": listen, "http": http},
+        "tls": {"insecure_ws": insecure_ws},
+        "log": {"level": log_level},
+    }
+    given = {
+        section: {key: value for key, value in keys.items() if value is not None} for section, keys in flags.items()
+    }
+    return run_hub(settings_of(config, {section: keys for section, keys in given.items() if keys}))
+
+
+def check(*, config: Config = None) -> int:
+    """Check settings, models and certificate without starting anything; every mistake is told."""
+    import ssl
+
+    from hub.cli.exits import Exit
+    from hub.cli.run import say
+    from hub.model import ModelError, load_models
+
+    settings = settings_of(config)
+    problems: list[str] = []
+    try:
+        load_models(settings.path(settings.models.directory) if settings.models.directory else None)
+    except ModelError as error:
+        problems += str(error).splitlines()
+    if not settings.tls.insecure_ws:
+        certificate, key = settings.path(settings.tls.certificate), settings.path(settings.tls.key)
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        except ssl.SSLError as error:
+            problems.append(f"tls: {certificate} and {key} do not fit together ({error.reason}); name a matching pair")
+        except OSError as error:
+            problems.append(f"tls: {certificate} or {key}: {error.strerror}; make them with 'telemetrio init'")
+    if problems:
+        say("\n".join(problems))
+        return Exit.USAGE
+    print(f"the settings are good: {settings.hub.listen}, data in {settings.data}", file=sys.stderr)
+    return Exit.OK
+
+
+def status(*, reach: Reach = REACH, output: Output = OUTPUT) -> int:
+    """How the running hub is: links, rates, lag of each follower, problems. Exit code 1 when it is not ready."""
+    from hub.cli.ask import call
+    from hub.cli.exits import Exit
+    from hub.cli.output import chosen, write_record, write_records
+
+    found = call(reach.target(), "status")
+    followers = found["followers"]
+    if chosen(output) != "table":
+        write_record(found, output)
+    else:
+        write_record({key: value for key, value in found.items() if key not in ("followers", "problems")}, output)
+        print()
+        write_records(followers, ["name", "cursor", "lag", "healthy", "error"], output)
+        for problem in found["problems"]:
+            print(f"\n! {problem}")
+    return Exit.OK if found["ready"] else Exit.FAILED

@@ -1,0 +1,117 @@
+"""``telemetrio ledger``: both equations of every device and epoch, and their proof in a process of its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from hub.cli.options import OUTPUT, REACH, Output, Reach
+
+COLUMNS: Final = (
+    "device", "epoch", "next", "kept", "waiting", "dropped", "lost", "moved", "received", "stored", "pending",
+    "rejected", "balanced",
+)  # fmt: skip
+_RANGES: Final = ("kept", "waiting", "dropped", "lost", "moved")
+
+
+def ledger(
+    device: str | None = None,
+    /,
+    *,
+    verify: Annotated[bool, Parameter(negative=(), help="Recompute all of it from journal and store.")] = False,
+    reach: Reach = REACH,
+    output: Output = OUTPUT,
+) -> int:
+    """The account of every batch and reading. Exit code 1 when something was lost at the hub or does not add up.
+
+    Batches: next - 1 = kept + waiting + dropped + lost + moved. Readings: received = stored + pending + rejected +
+    expired + removed.
+    """
+    from hub.cli.ask import call
+
+    if verify:
+        return _verify(device, reach, output)
+    entries = call(reach.target(), "ledger", device=device)
+    return _tell(entries, {}, output)
+
+
+def _verify(device: str | None, reach: Reach, output: Output) -> int:
+    raise NotImplementedError
+
+
+def _tell(entries: Sequence[Mapping[str, Any]], more: Mapping[str, Any], output: Output) -> int:
+    """Loss first, then the rows, then the sums; the exit code."""
+    from hub.cli.exits import Exit
+    from hub.cli.output import chosen, write_record, write_records
+    from hub.cli.run import say
+
+    summary = sums(entries) | dict(more)
+    good = summary["balanced"] and not summary["lost"] and not summary.get("problems")
+    for line in complaints(entries, summary):
+        say(line)
+    if chosen(output) == "json":
+        write_record({**summary, "entries": list(entries)}, output)
+    elif chosen(output) == "ndjson":
+        write_records(entries, COLUMNS, output)
+    else:
+        write_entries(entries, output)
+        if chosen(output) == "table":
+            print()
+            write_record({key: value for key, value in summary.items() if key != "problems"}, output)
+    return Exit.OK if good else Exit.FAILED
+
+
+def complaints(entries: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> list[str]:
+    """What is wrong, worst first."""
+    told = []
+    for entry in entries:
+        if count(entry["lost"]):
+            ranges = written(entry["lost"])
+            told.append(f"lost at the hub: {entry['device']} epoch {entry['epoch']}: batches {ranges}")
+    for entry in entries:
+        if not entry["balanced"]:
+            why = entry.get("problem") or "the sums differ"
+            told.append(f"does not balance: {entry['device']} epoch {entry['epoch']}: {why}")
+    return told + [str(problem) for problem in summary.get("problems", ())]
+
+
+def sums(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Both equations over all devices and epochs; batches are counted, ``kept`` and so on are ranges in the entries."""
+    total: dict[str, Any] = {"balanced": all(entry["balanced"] for entry in entries)}
+    total["batches"] = sum(entry["next"] - 1 for entry in entries)
+    for name in _RANGES:
+        total[name] = sum(count(entry[name]) for entry in entries)
+    for name in ("received", "stored", "pending", "expired", "removed"):
+        total[name] = sum(entry[name] for entry in entries)
+    total["rejected"] = {}
+    for entry in entries:
+        for reason, readings in entry["rejected"].items():
+            total["rejected"][reason] = total["rejected"].get(reason, 0) + readings
+    return total
+
+
+def count(ranges: Sequence[Sequence[int]]) -> int:
+    """How many seqs are in inclusive ranges."""
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def written(ranges: Sequence[Sequence[int]]) -> str:
+    """``1-40, 43``."""
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def write_entries(entries: Sequence[Mapping[str, Any]], output: Output) -> None:
+    """One row for each device and epoch: batches as counts, but what is not kept as ranges."""
+    from hub.cli.output import write_rows
+
+    def row(entry: Mapping[str, Any]) -> list[Any]:
+        shown = dict(entry)
+        shown["kept"] = count(entry["kept"])
+        for name in _RANGES[1:]:
+            shown[name] = written(entry[name]) or 0
+        shown["rejected"] = ", ".join(f"{why} {number}" for why, number in sorted(entry["rejected"].items())) or 0
+        if entry["unknown_above"]:
+            shown["next"] = f"{entry['next']} (above: unknown)"
+        return [shown[name] for name in COLUMNS]
+
+    write_rows(COLUMNS, (row(entry) for entry in entries), output)

@@ -1,0 +1,71 @@
+"""``telemetrio tail``: readings as they come."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from hub.cli.options import OUTPUT, REACH, Output, Reach
+
+if TYPE_CHECKING:
+    from hub.cli.output import Rows
+    from hub.client import Operator
+
+COLUMNS: Final = ("time", "device", "metric", "value", "quality")
+WIDTHS: Final = (27, 20, 20, 14, 12)  # characters: RFC 3339 to the us, usual names, ten digits, time_unknown
+
+
+def tail(
+    device: str = "*",
+    /,
+    *,
+    metric: Annotated[
+        tuple[str, ...], Parameter(negative=(), show_default=False, help="Name or glob; may be repeated.")
+    ] = (),
+    number: Annotated[int | None, Parameter(name=["--number", "-n"], help="Stop after so many readings.")] = None,
+    for_: Annotated[str | None, Parameter(name="--for", help="Stop after so long: 30s, 5m.")] = None,
+    reach: Reach = REACH,
+    output: Output = OUTPUT,
+) -> int:
+    """Follow readings as they come, the latest of each series first. DEVICE is a name or a glob.
+
+    When more come than can be shown, only the latest of each series are, and how many were left out is told.
+    """
+    from hub.cli.ask import with_operator
+    from hub.cli.options import seconds
+    from hub.cli.output import Rows
+
+    limit = seconds(for_) if for_ is not None else None
+    with Rows(COLUMNS, output, WIDTHS) as rows:
+        return with_operator(reach.target(), lambda operator: _follow(operator, device, metric, number, limit, rows))
+
+
+async def _follow(
+    operator: "Operator", device: str, metrics: tuple[str, ...], number: int | None, limit: float | None, rows: "Rows"
+) -> int:
+    import trio
+
+    updates = await operator.subscribe(["readings"], [device], metrics or ("*",))
+    with trio.move_on_after(limit if limit is not None else float("inf")) as deadline:
+        async for update in updates:
+            if update.kind == "skipped" and isinstance(update.body, dict):
+                print(f"telemetrio: {update.body['count']!r} readings left out: too many to show", file=sys.stderr)
+            elif update.kind == "readings" and isinstance(update.body, list):
+                for reading in update.body:
+                    rows.add(shown(reading))
+                    if rows.count == number:
+                        rows.flush()
+                        return 0
+                rows.flush()
+    if not deadline.cancelled_caught and operator.ended is not None:
+        raise operator.ended
+    return 0
+
+
+def shown(reading: Any) -> list[Any]:
+    """A reading of the live stream in the order of COLUMNS."""
+    from hub.cli.output import instant
+    from hub.wire.messages import QUALITIES
+
+    device, metric, time, value, quality = reading
+    return [instant(time), device, metric, value, QUALITIES[quality]]
