@@ -1,0 +1,1 @@
+"""What fills the terminal: three pages (fleet, device, log) and what opens over them."""

@@ -1,0 +1,131 @@
+"""The strip over every page: how the hub is, in one line where it is narrow and in three where there is room."""
+
+from rich.text import Text
+from textual.widgets import Static
+
+from dashboard import figures
+from dashboard.look import Look, Part, look_of
+from dashboard.view import View
+from hub.client.text import safe_text
+from hub.wire.operator import FollowerStatus, Status
+
+WIDE = 120  # cells from which there is room for sparklines and every follower
+Gauge = tuple[str, tuple[Part, ...]]  # a title and what it says
+
+
+class HubStrip(Static):
+    """Rates, ack latency, lag of each follower, links and problems; and the state of our own link."""
+
+    def __init__(self) -> None:
+        super().__init__(markup=False, id="strip")
+
+    def show(self, view: View, now: int, *, paused: bool, readonly: bool) -> None:
+        """Paint ``view`` at ``now`` (us, hub time)."""
+        look = look_of(self.app)
+        wide = self.size.width >= WIDE
+        text = Text(no_wrap=True, overflow="ellipsis", end="")
+        head = self._head(view, look, paused, readonly)
+        gauges = self._gauges(view, now, look, wide) if view.status else []
+        if wide:
+            text.append_text(_rows(head, gauges, look, self.size.width - 2))
+        else:
+            text.append_text(Text.assemble(*head, *_line(gauges, look)))
+        for problem in self._problems(view):
+            text.append("\n▲ ", look.bad).append(safe_text(problem, self.size.width - 4), look.bad)
+        self.update(text)
+
+    def _head(self, view: View, look: Look, paused: bool, readonly: bool) -> list[Part]:
+        colour = {"live": look.good, "connecting": look.warn}.get(view.link.state, look.bad)
+        symbol = {"live": "●", "connecting": "◌"}.get(view.link.state, "○")
+        word = "live" if view.link.state == "live" else view.link.state
+        parts = [Part("◆ telemetrio ", f"bold {look.accent}"), Part(f"{symbol} {word}", colour)]
+        if paused:
+            parts.append(Part("  ‖ paused", f"bold {look.warn}"))
+        if view.greeting and (readonly or not view.may_command):
+            parts.append(Part("  read only", look.muted))
+        return parts
+
+    def _problems(self, view: View) -> list[str]:
+        problems = list(view.status["problems"]) if view.status and view.link.state == "live" else []
+        if view.link.state not in ("live", "connecting"):
+            again = f" – dialling again in {view.link.retry:.1f} s" if view.link.retry else ""
+            problems.insert(0, f"{view.link.text}{again}")
+        elif view.link.state == "connecting" and view.link.text:
+            problems.insert(0, view.link.text)
+        if view.status:
+            problems += [
+                f"follower {follower['name']}: {follower['error'] or 'unhealthy'}"
+                for follower in view.status["followers"]
+                if not follower["healthy"]
+            ]
+        return problems[:3]
+
+    def _gauges(self, view: View, now: int, look: Look, wide: bool) -> list[Gauge]:
+        status = view.status
+        assert status is not None
+        counts = view.count(now)
+        online = counts["online"] + counts["stale"]
+        rate = (Part(figures.si(status["readings_per_s"]), look.strong), Part("/s", look.muted))
+        ack = (
+            Part(f"{status['ack_ms_p50']:.1f}", look.strong),
+            Part("/", look.muted),
+            Part(f"{status['ack_ms_p99']:.1f}", look.strong if status["ack_ms_p99"] < 100 else f"bold {look.warn}"),
+            Part(" ms", look.muted),
+        )
+        if not wide:
+            return [
+                ("", (Part(f"{online:,}", look.strong), Part(f"/{len(view.devices):,} online", look.muted))),
+                ("", (*rate, Part(" readings", look.muted))),
+                ("ack", ack),
+                ("lag", _worst(status, look)),
+            ]
+        spark = Part(" " + figures.spark(view.rates, 16), look.primary)
+        return [
+            ("devices online", (Part(f"{online:,}", look.strong), Part(f" of {len(view.devices):,}", look.muted))),
+            ("links", (Part(f"{status['links']:,}", look.strong),)),
+            ("readings", (*rate, spark)),
+            ("frames", (Part(figures.si(status["frames_per_s"]), look.strong), Part("/s", look.muted))),
+            ("ack p50 / p99", (*ack, Part(" " + figures.spark(view.acks, 10), look.primary))),
+            *((f"lag {safe_text(entry['name'], 12)}", _lag(entry, look)) for entry in status["followers"][:5]),
+            ("rejected", _bad(status["rejected"], look)),
+            ("commands open", (Part(f"{view.open_commands()}", look.strong),)),
+        ]
+
+
+def _bad(count: int, look: Look) -> tuple[Part, ...]:
+    return (Part(f"{count:,}", f"bold {look.warn}" if count else look.strong),)
+
+
+def _lag(follower: FollowerStatus, look: Look) -> tuple[Part, ...]:
+    if not follower["healthy"]:
+        return (Part(f"▲ {follower['lag']:,}", f"bold {look.bad}"),)
+    return (Part(f"{follower['lag']:,}", look.strong if follower["lag"] < 10_000 else f"bold {look.warn}"),)
+
+
+def _worst(status: Status, look: Look) -> tuple[Part, ...]:
+    followers = sorted(status["followers"], key=lambda entry: (not entry["healthy"], entry["lag"]))
+    return _lag(followers[-1], look) if followers else (Part("–", look.muted),)
+
+
+def _line(gauges: list[Gauge], look: Look) -> list[Part]:
+    parts: list[Part] = []
+    for title, figure in gauges:
+        parts += [Part("  ", ""), *([Part(f"{title} ", look.muted)] if title else []), *figure]
+    return parts
+
+
+def _rows(head: list[Part], gauges: list[Gauge], look: Look, width: int) -> Text:
+    """Titles over figures, each gauge as wide as the wider of the two; what does not fit is left out."""
+    over, under = Text.assemble(*head), Text()
+    left = max(over.cell_len, 20) + 3
+    over.pad_right(left - over.cell_len)
+    under.pad_right(left)
+    for title, figure in gauges:
+        said = Text.assemble(*figure)
+        size = max(len(title), said.cell_len)
+        if left + size > width:
+            break
+        over.append(title.ljust(size + 3), look.muted)
+        under.append_text(said).pad_right(size + 3 - said.cell_len)
+        left += size + 3
+    return over.append("\n").append_text(under)

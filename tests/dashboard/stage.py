@@ -1,0 +1,225 @@
+"""A hub on a stage: a feed in this process that hears real wire messages of a believable, seeded fleet.
+
+Everything it says is encoded and decoded by the codec, so what reaches the dashboard is what a hub would send.
+"""
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from dashboard.fold import Fold
+from dashboard.view import View
+from hub.client.errors import HubFailure
+from hub.model import Model, load_models
+from hub.query import Columns, Question
+from hub.wire.codec import decode_reply, encode
+from hub.wire.messages import GOOD
+from hub.wire.operator import Answer, CommandInfo, DeviceDetail, DeviceInfo, Greeting, LedgerEntry, Status, Update
+
+NOON = 1_795_348_800_000_000  # us: 2026-11-22T12:00:00Z
+SECOND = 1_000_000
+SITES = ("north", "south", "harbour")
+PREFIXES = {"weather-station": "ws", "cold-chain-freezer": "frz", "power-meter": "pm", "pump": "pump", "air-quality": "aq"}
+#: Metric -> middle and swing of its curve; others go around 50.
+CURVES = {
+    "temperature": (21.4, 3.0), "humidity": (48.0, 9.0), "pressure": (1013.2, 2.0), "wind_speed": (4.2, 2.5),
+    "vibration_x": (0.0, 9.0), "vibration_y": (0.0, 7.0), "vibration_z": (0.0, 3.0), "speed": (2950.0, 20.0),
+    "flow": (84.0, 6.0), "voltage": (230.1, 1.8), "co2": (612.0, 90.0), "bearing_temperature": (61.0, 4.0),
+}  # fmt: skip
+
+
+class Stage:
+    """The feed: ``say`` something as the hub would, ``tick`` to let the app look."""
+
+    def __init__(self, role: str = "operator") -> None:
+        self.fold = Fold()
+        self.time = NOON
+        self.models: dict[str, Model] = load_models(None)
+        self.sent: list[tuple[str, str, dict[str, Any]]] = []
+        self.asked: list[Question] = []
+        self.started = self.stopped = 0
+        self.answer: Callable[[CommandInfo], list[CommandInfo]] = obedient
+        self._changed: Callable[[], object] = lambda: None
+        self._infos: dict[str, DeviceInfo] = {}
+        self.fold.greet(Greeting(role, "ops", "0.1.0", NOON, "log-1"), NOON)
+        self.fold.models(self.models.values())
+
+    # --- the feed ---
+
+    @property
+    def view(self) -> View:
+        return self.fold.view()
+
+    def start(self, changed: Callable[[], object]) -> None:
+        self.started += 1
+        self._changed = changed
+        changed()
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def now(self) -> int:
+        return self.time
+
+    async def call(self, verb: str, **args: Any) -> Any:
+        if verb != "devices.show" or args["device"] not in self._infos:
+            raise HubFailure("unknown_device", f"no device is called {args.get('device')}; see telemetrio devices ls")
+        return through_the_wire(self.detail(args["device"]))
+
+    async def ask(self, question: Question) -> Columns:
+        self.asked.append(question)
+        assert question.metrics
+        assert question.devices
+        assert question.since
+        step = question.every or SECOND // 2
+        times = np.arange(question.since, self.time, step)
+        values = np.array([curve(question.devices[0], question.metrics[0], int(time)) for time in times])
+        columns: dict[str, Any] = {"device": [], "metric": [], "unit": [], "time": times}
+        if question.every:
+            columns |= {"mean": values, "min": values - 0.3, "max": values + 0.3}
+        else:
+            columns |= {"value": values, "quality": np.zeros(len(times), np.uint8)}
+        return Columns(columns)
+
+    async def send(
+        self, device: str, name: str, args: Mapping[str, Any], timeout: float, moved: Callable[[CommandInfo], object]
+    ) -> CommandInfo:
+        self.sent.append((device, name, dict(args)))
+        first = command(f"c{len(self.sent)}", device, name, dict(args), "queued", created=self.time)
+        for info in (states := self.answer(first)):
+            self.fold.take(update("command", info), self.time)
+            moved(info)
+        self._changed()
+        return states[-1]
+
+    # --- what the hub says ---
+
+    def say(self, kind: str, body: Any) -> None:
+        self.fold.take(update(kind, body), self.time)
+
+    def tick(self, seconds: float = 0.0) -> None:
+        self.time += round(seconds * SECOND)
+        self._changed()
+
+    def device(self, name: str, model: str, state: str = "online", **more: Any) -> None:
+        info: DeviceInfo = {
+            "device": name, "model": model, "state": state, "since": self.time - 3_600 * SECOND,
+            "last_seen": None, "software": "sim 1.4.2", "labels": {}, "address": "10.0.3.17:51234", "epoch": 3,
+            "through": 1_203, "waiting": 0, **more,
+        }  # type: ignore[typeddict-item]  # fmt: skip
+        self._infos[name] = info
+        self.fold.inventory(through_the_wire([*self._infos.values()]))
+
+    def readings(self, name: str, values: Mapping[str, Any], time: int | None = None, quality: int = GOOD) -> None:
+        at = self.time if time is None else time
+        self.say("readings", [[name, metric, at, value, quality] for metric, value in values.items()])
+
+    def detail(self, name: str) -> DeviceDetail:
+        model = self.models.get(self._infos[name]["model"])
+        metrics = [[m.name, m.unit, str(m.type)] for m in model.metrics.values()] if model else []
+        return {
+            **self._infos[name], "metrics": metrics, "latest": [], "ledger": [ledger(name)], "desired": {},
+            "reported": {"interval": 1.0},
+        }  # type: ignore[typeddict-item]  # fmt: skip
+
+
+def update(kind: str, body: Any) -> Update:
+    reply = decode_reply(encode(Update(1, kind, body)))  # type: ignore[arg-type]
+    assert isinstance(reply, Update)
+    return reply
+
+
+def through_the_wire(value: Any) -> Any:
+    reply = decode_reply(encode(Answer(1, value, False)))
+    assert isinstance(reply, Answer)
+    return reply.value
+
+
+def command(id: str, device: str, name: str, args: dict[str, Any], state: str, **more: Any) -> CommandInfo:
+    created = more.pop("created", NOON)
+    return {
+        "id": id, "device": device, "name": name, "args": args, "state": state, "value": None, "late": False, "by": "ops",
+        "created": created, "expiry": created + 10 * SECOND, "changed": created, **more,
+    }  # type: ignore[typeddict-item]  # fmt: skip
+
+
+def obedient(first: CommandInfo) -> list[CommandInfo]:
+    """All states of a command that works."""
+    later = [
+        {**first, "state": state, "changed": first["changed"] + 1_000 * at}
+        for at, state in enumerate(("queued", "sent", "acknowledged", "succeeded"))
+    ]
+    later[-1]["value"] = {"done": True}
+    return later  # type: ignore[return-value]
+
+
+def ledger(device: str, **more: Any) -> LedgerEntry:
+    return {
+        "device": device, "epoch": 3, "next": 1_207, "kept": [[1, 1_150], [1_154, 1_203]], "waiting": [[1_204, 1_206]],
+        "dropped": [[1_151, 1_153]], "lost": [], "moved": [], "closed": False, "unknown_above": False,
+        "received": 9_609, "stored": 9_590, "pending": 16, "rejected": {"out_of_range": 2, "not_finite": 1},
+        "expired": 0, "removed": 0, "dropped_readings": 24, "balanced": True, **more,
+    }  # type: ignore[typeddict-item]  # fmt: skip
+
+
+def status(**more: Any) -> Status:
+    return {
+        "version": "0.1.0", "log": "log-1", "time": NOON, "uptime": 8_040.0, "ready": True, "links": 23, "devices": 25,
+        "frames_per_s": 41.0, "readings_per_s": 1_284.0, "ack_ms_p50": 4.2, "ack_ms_p99": 9.7, "appended": 182_330,
+        "durable": 182_330, "received": 1_482_004, "accepted": 1_481_990, "rejected": 14, "duplicate": 3,
+        "followers": [
+            {"name": name, "cursor": 182_330 - lag, "lag": lag, "healthy": True, "error": None}
+            for name, lag in (("acks", 0), ("live", 0), ("store", 12), ("account", 3), ("control", 3))
+        ],
+        "problems": [], **more,
+    }  # type: ignore[typeddict-item]  # fmt: skip
+
+
+def curve(device: str, metric: str, time: int) -> float:
+    """A believable value: slow waves and a little noise, the same each time it is asked for."""
+    middle, swing = CURVES.get(metric, (50.0, 12.0))
+    seed = sum(map(ord, device + metric))
+    noise = random.Random(seed * 1_000_003 + time // SECOND).uniform(-1, 1)
+    slow = math.sin(time / SECOND / 47 + seed) + 0.4 * math.sin(time / SECOND / 13 + seed * 2)
+    return round(middle + swing * (0.6 * slow + 0.12 * noise), 3)
+
+
+def tell_values(stage: Stage, name: str, model: Model, time: int) -> None:
+    values: dict[str, Any] = {}
+    for metric in model.metrics.values():
+        number = curve(name, metric.name, time)
+        kinds = {"text": "running", "bool": number > 50, "int": round(number)}
+        values[metric.name] = kinds.get(metric.type.name, number)
+    stage.readings(name, values, time)
+
+
+def small_fleet(devices: int = 25) -> Stage:
+    """Twenty-five devices of five models in the middle of a good day, one silent, one gone, and what they did."""
+    stage = Stage()
+    names = list(PREFIXES)
+    for number in range(devices):
+        model = names[number % len(names)]
+        name = f"{PREFIXES[model]}-{number // len(names) + 1:04}"
+        state = "offline" if number == 11 else "online"
+        site = SITES[number % len(SITES)]
+        stage.device(name, model, state, labels={"site": site, "line": str(number % 4 + 1)}, waiting=40 if number == 7 else 0)
+        quiet = 95 if number == 11 else 47 if number == 18 else 0
+        for at in range(-48, 0):
+            tell_values(stage, name, stage.models[model], NOON + (at - quiet + 1) * SECOND)
+    for at in range(30):
+        wave = math.sin(at / 4)
+        stage.say("hub", status(readings_per_s=1_284 + 160 * wave, ack_ms_p99=9.7 + 2 * math.cos(at), time=NOON))
+    stage.say("event", {"device": "pump-0001", "time": NOON - 65 * SECOND, "level": "info", "text": "started, ramping to 2950 /min"})
+    stage.say("command", command("a1", "pump-0001", "set_speed", {"speed": 2950.0}, "succeeded", created=NOON - 66 * SECOND,
+                                 value={"speed": 2950.0}))  # fmt: skip
+    stage.say("violation", {"device": "frz-0002", "metric": "temperature", "code": "warn_max", "count": 3,
+                            "text": "-14.2 is above -15", "time": NOON - 41 * SECOND})  # fmt: skip
+    stage.say("presence", {"device": "aq-0003", "model": "air-quality", "state": "offline", "at": NOON - 30 * SECOND, "reason": "idle"})
+    stage.say("presence", {"device": "aq-0003", "model": "air-quality", "state": "online", "at": NOON - 22 * SECOND, "reason": ""})
+    stage.say("event", {"device": "pm-0002", "time": NOON - 12 * SECOND, "level": "warning", "text": "voltage sag on phase 2"})
+    stage.say("command", command("a2", "frz-0002", "identify", {"seconds": 10}, "timed_out", created=NOON - 20 * SECOND))
+    stage.say("event", {"device": "ws-0005", "time": NOON - 5 * SECOND, "level": "error", "text": "rain gauge does not answer"})
+    return stage
