@@ -1,0 +1,224 @@
+"""The verbs that operators call: who may, with which arguments, and who answers. What is not said here is refused."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from hub.control.errors import ControlRefused
+from hub.control.tokens import Principal
+from hub.edge.auth import may_call
+from hub.edge.rooms import Rooms
+from hub.model import Model
+from hub.query.question import Question
+from hub.wire.messages import Plain
+from hub.wire.operator import VERBS, DeviceDetail, LedgerEntry, Pin, Status, StoredCounts
+
+COMMANDS_LISTED: Final = 100  # when the operator names no limit
+COMMANDS_MOST: Final = 10_000
+
+
+class Refused(ControlRefused):
+    """The request cannot be done; ``code`` is one of FAILURES."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What an operator sent with a verb, read strictly: a wrong or unknown argument is named."""
+
+    verb: str
+    given: Mapping[str, Plain]
+
+    def only(self, *names: str) -> None:
+        """Raise Refused when there is any other."""
+        for name in self.given:
+            if name not in names:
+                allowed = ", ".join(names) or "none"
+                raise Refused("bad_request", f"{self.verb} has no argument {name[:64]!r}; it takes: {allowed}")
+
+    def text(self, name: str) -> str:
+        value = self.given.get(name)
+        if not isinstance(value, str) or not value:
+            raise self._wrong(name, "a text")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        return None if self.given.get(name) is None else self.text(name)
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        value = self.given.get(name, default)
+        if type(value) is not int or not least <= value <= most:
+            raise self._wrong(name, f"a whole number from {least} to {most}")
+        return value
+
+    def texts(self, name: str) -> list[str]:
+        value = self.given.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong(name, "a list of texts")
+        return [str(item) for item in value]
+
+    def labels(self, name: str) -> dict[str, str]:
+        return {key: value for key, value in self.patch(name, nulls=False).items() if value is not None}
+
+    def patch(self, name: str, *, nulls: bool = True) -> dict[str, str | None]:
+        value = self.given.get(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise self._wrong(name, "a map of texts to texts")
+        patch: dict[str, str | None] = {}
+        for key, text in value.items():
+            if not (isinstance(text, str) or (nulls and text is None)):
+                raise self._wrong(name, "a map of texts to texts")
+            patch[key] = text
+        return patch
+
+    def _wrong(self, name: str, what: str) -> Refused:
+        return Refused("bad_request", f"{self.verb}: {name} must be {what}")
+
+
+Verb = Callable[[Arguments, Principal], Awaitable[Any]]
+
+
+class Calls:
+    """Answers calls out of the rooms."""
+
+    def __init__(self, rooms: Rooms, status: Callable[[], Status]) -> None:
+        self._rooms = rooms
+        self._status = status
+        self._verbs: dict[str, Verb] = {
+            "status": self._get_status,
+            "devices.list": self._devices,
+            "devices.show": self._device,
+            "devices.enroll": self._enroll,
+            "devices.revoke": self._revoke,
+            "devices.label": self._label,
+            "models.list": self._models,
+            "models.show": self._model,
+            "commands.list": self._commands,
+            "commands.show": self._command,
+            "commands.cancel": self._cancel,
+            "ledger": self._ledger,
+            "ledger.pin": self._pin,
+            "ledger.stored": self._stored,
+            "tokens.create": self._token,
+        }
+
+    async def call(self, verb: str, args: Mapping[str, Plain], principal: Principal) -> Any:
+        """The answer. Raises ControlRefused with one of FAILURES."""
+        answer = self._verbs.get(verb)
+        if answer is None:
+            raise Refused("bad_request", f"there is no verb {verb[:64]!r}; there are: {', '.join(VERBS)}")
+        if not may_call(principal.role, VERBS[verb]):
+            raise Refused(
+                "forbidden", f"{verb} needs a token of role {VERBS[verb]}; this one is of role {principal.role}"
+            )
+        return await answer(Arguments(verb, args), principal)
+
+    def resolve(self, question: Question) -> Question | None:
+        """The question with globs and labels turned into names of devices; None when no device matches."""
+        if question.devices is None and not question.labels:
+            return question
+        globs = list(question.devices or ())
+        names = self._rooms.registry.resolve(globs, dict(question.labels))
+        if not names:
+            for glob in globs:
+                if not any(mark in glob for mark in "*?["):
+                    self._rooms.registry.info(glob)  # says that there is none of that name
+            return None
+        return replace(question, devices=tuple(names), labels=())
+
+    # --- the hub ---------------------------------------------------------------------------------------------------
+
+    async def _get_status(self, args: Arguments, _who: Principal) -> Status:
+        args.only()
+        return self._status()
+
+    async def _models(self, args: Arguments, _who: Principal) -> list[str]:
+        args.only()
+        return sorted(self._rooms.models)
+
+    async def _model(self, args: Arguments, _who: Principal) -> Any:
+        args.only("model")
+        name = args.text("model")
+        model: Model | None = self._rooms.models.get(name)
+        if model is None:
+            raise Refused("unknown", f"no model {name[:64]!r} here; there are: {', '.join(sorted(self._rooms.models))}")
+        return model.to_plain()
+
+    async def _token(self, args: Arguments, who: Principal) -> Any:
+        args.only("role", "name")
+        role, name = args.text("role"), args.text("name")
+        return {"name": name, "role": role, "token": await self._rooms.registry.create_token(role, name, who.subject)}
+
+    # --- devices ---------------------------------------------------------------------------------------------------
+
+    async def _devices(self, args: Arguments, _who: Principal) -> Any:
+        args.only("devices", "labels")
+        return self._rooms.registry.list(args.texts("devices"), args.labels("labels"))
+
+    async def _device(self, args: Arguments, _who: Principal) -> DeviceDetail:
+        args.only("device")
+        rooms, device = self._rooms, args.text("device")
+        info = rooms.registry.info(device)
+        desired, reported = await rooms.twin(device)
+        metrics = [list(metric) for metric in rooms.registry.metrics(device)]
+        ledger = await rooms.ledger(device)
+        return DeviceDetail(
+            **info, metrics=metrics, latest=rooms.live.latest(device), ledger=ledger, desired=desired, reported=reported
+        )
+
+    async def _enroll(self, args: Arguments, who: Principal) -> Any:
+        args.only("device", "labels")
+        device = args.text("device")
+        return {
+            "device": device,
+            "token": await self._rooms.registry.enroll(device, args.labels("labels"), who.subject),
+        }
+
+    async def _revoke(self, args: Arguments, who: Principal) -> Any:
+        args.only("device")
+        device = args.text("device")
+        await self._rooms.registry.revoke(device, who.subject)
+        return {"device": device}
+
+    async def _label(self, args: Arguments, who: Principal) -> Any:
+        args.only("device", "labels")
+        return await self._rooms.registry.label(args.text("device"), args.patch("labels"), who.subject)
+
+    # --- commands --------------------------------------------------------------------------------------------------
+
+    async def _commands(self, args: Arguments, _who: Principal) -> Any:
+        args.only("devices", "states", "limit")
+        limit = args.number("limit", COMMANDS_LISTED, 1, COMMANDS_MOST)
+        return await self._rooms.router.list(args.texts("devices"), args.texts("states"), limit)
+
+    async def _command(self, args: Arguments, _who: Principal) -> Any:
+        args.only("id")
+        return await self._rooms.router.show(args.text("id"))
+
+    async def _cancel(self, args: Arguments, who: Principal) -> Any:
+        args.only("id")
+        return await self._rooms.router.cancel(args.text("id"), who.subject)
+
+    # --- the ledger ------------------------------------------------------------------------------------------------
+
+    async def _ledger(self, args: Arguments, _who: Principal) -> list[LedgerEntry]:
+        args.only("device")
+        device = args.optional_text("device")
+        if device is not None:
+            self._rooms.registry.info(device)
+        return await self._rooms.ledger(device)
+
+    async def _pin(self, args: Arguments, _who: Principal) -> Pin:
+        """Names the durable end. Nothing is collected yet, so there is nothing to hold back until the link ends."""
+        args.only()
+        rooms = self._rooms
+        return Pin(lsn=rooms.journal.durable, journal=str(rooms.directory), log=rooms.log)
+
+    async def _stored(self, args: Arguments, _who: Principal) -> StoredCounts:
+        args.only("lsn")
+        lsn = args.number("lsn", 0, 0, (1 << 63) - 1)
+        batches = await self._rooms.stored(lsn)
+        return StoredCounts(lsn=lsn, batches=[[at, readings] for at, readings in batches])

@@ -1,0 +1,40 @@
+"""What the edge needs of the rest of the hub; the composition root fills it in."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hub.control.live import Live
+from hub.control.registry import Registry
+from hub.control.router import Router
+from hub.ingest.ingest import Ingest
+from hub.journal import Journal
+from hub.model import Model
+from hub.ports import Clock
+from hub.query.question import Columns, Question
+from hub.wire.messages import Plain
+from hub.wire.operator import FollowerStatus, LedgerEntry
+
+Twin = tuple[dict[str, Plain], dict[str, Plain]]
+
+
+@dataclass
+class Rooms:
+    """The doors of the other rooms, and a few questions that only the composition root can answer."""
+
+    ingest: Ingest
+    journal: Journal
+    registry: Registry
+    router: Router
+    live: Live
+    clock: Clock
+    models: Mapping[str, Model]
+    log: str  # the log's id
+    version: str
+    directory: Path  # of the journal, for ``ledger.pin``
+    ask: Callable[[Question], Awaitable[Columns]]  # the store, with its limits of rows and seconds
+    stored: Callable[[int], Awaitable[list[tuple[int, int]]]]  # (lsn, readings) in the open table up to an LSN
+    ledger: Callable[[str | None], Awaitable[list[LedgerEntry]]]  # of one device, or of all
+    twin: Callable[[str], Awaitable[Twin]]  # desired and reported properties
+    followers: Callable[[], list[FollowerStatus]]
+    problems: Callable[[], list[str]] = field(default=list)  # what is wrong now, a line each; none: ready
