@@ -1,0 +1,118 @@
+"""What a hub has on disk: opened in order, owned by one process, closed at the end."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Final
+
+import structlog
+import trio
+
+from hub.config import Settings
+from hub.ingest.marks import Marks
+from hub.journal import IdentityError, Journal, log_id
+from hub.ports import Ports, Worker
+from hub.state import State, StateError
+from hub.store.base import Store, StoreError
+from hub.wire.records import pack_marks
+
+MIB: Final = 1024 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class HubError(Exception):
+    """The hub cannot start or go on; the text says what to do. ``usage``: the settings or files are to be mended."""
+
+    def __init__(self, text: str, *, usage: bool = False) -> None:
+        super().__init__(text)
+        self.usage = usage
+
+
+@asynccontextmanager
+async def own_directory(settings: Settings, ports: Ports) -> AsyncIterator[None]:
+    """The data directory, owned by this process alone (two hubs on one journal would destroy it)."""
+    worker = ports.worker()
+    try:
+        await worker.run(ports.files.make_directory, settings.data)
+        lock = await worker.run(ports.files.lock, settings.data / "lock")
+    except BlockingIOError:
+        text = f"another hub runs on {settings.data}: stop it, or name another directory with hub.data"
+        raise HubError(text, usage=True) from None
+    except OSError as error:
+        text = f"{settings.data}: {error.strerror}: make it writable, or name another directory with hub.data"
+        raise HubError(text, usage=True) from None
+    try:
+        yield
+    finally:
+        lock.close()
+
+
+@asynccontextmanager
+async def open_state(settings: Settings, worker: Worker) -> AsyncIterator[State]:
+    state = State(settings.data / "state.sqlite")
+    try:
+        await worker.run(state.open)
+    except StateError as error:
+        raise HubError(str(error)) from None
+    try:
+        yield state
+    finally:
+        with trio.CancelScope(shield=True):  # a thread's call that only closes a file
+            await worker.run(state.close)
+
+
+@asynccontextmanager
+async def open_journal(settings: Settings, ports: Ports, worker: Worker) -> AsyncIterator[tuple[Journal, Marks]]:
+    """The journal, recovered, and the marks as it left them (P10)."""
+    marks = Marks()
+    options = settings.journal
+    journal = Journal(
+        settings.data / "journal", ports.files, worker, snapshot=lambda: pack_marks(marks.snapshot()),
+        group_seconds=options.group_ms / 1000, segment_bytes=options.segment_mb * MIB,
+        tail_bytes=options.tail_mb * MIB, reader=ports.worker(),
+    )  # fmt: skip
+    try:
+        recovery = await journal.open()
+        unreadable = await worker.run(marks.recover, recovery)
+    except (OSError, ValueError) as error:
+        raise HubError(f"the journal in {settings.data / 'journal'} cannot be opened: {error}") from None
+    for damage in recovery.damage:
+        log.error("the journal is damaged", **asdict(damage))
+    for record in unreadable:
+        log.error("a record of the journal cannot be understood", lsn=record.lsn, why=record.why)
+    log.info("journal open", records=journal.durable, devices=len(marks))
+    try:
+        yield journal, marks
+    finally:
+        with trio.CancelScope(shield=True):  # a thread's call that only closes a file
+            await journal.close()
+
+
+@asynccontextmanager
+async def open_store(settings: Settings, worker: Worker) -> AsyncIterator[Store]:
+    store: Store
+    if settings.store.kind == "memory":
+        from hub.store.memory import MemoryStore
+
+        store = MemoryStore()
+    else:
+        from hub.store.duck import DuckStore  # a second to import: only where it is used
+
+        store = DuckStore(settings.data / "store.duckdb", memory_mb=settings.store.memory_mb)
+    try:
+        await worker.run(store.open)
+    except StoreError as error:
+        raise HubError(str(error)) from None
+    try:
+        yield store
+    finally:
+        with trio.CancelScope(shield=True):  # its last commit is done; this is a checkpoint
+            await worker.run(store.close)
+
+
+async def read_identity(settings: Settings, ports: Ports, worker: Worker) -> str:
+    try:
+        return await log_id(settings.data, ports.files, worker, ports.randomness)
+    except IdentityError as error:
+        raise HubError(str(error)) from None
