@@ -4,7 +4,7 @@
 
 After damage a reader looks for the next magic. So that nothing a device sends can ever be taken for a record, the
 first three bytes of the magic (the mark) never stand inside a stored payload: where they would, a zero byte is put
-behind each of them and the record gets the second magic, which says so.
+behind every first two of them, and the record gets the second magic, which says so.
 """
 
 from struct import Struct
@@ -18,7 +18,8 @@ HEADER: Final = Struct("<4sIQI")
 HEADER_SIZE: Final = HEADER.size
 MAX_PAYLOAD: Final = 256 * 1024 * 1024  # bytes; marks of a million devices fit, a garbled length mostly does not
 
-_STUFFED: Final = MARK + b"\0"
+_BARE: Final = MARK[:2]
+_STUFFED: Final = _BARE + b"\0"
 _COVERED: Final = Struct("<IQ")
 _pack_covered: Final = _COVERED.pack
 _pack_header: Final = HEADER.pack
@@ -29,7 +30,7 @@ def frame(lsn: int, payload: bytes) -> tuple[bytes, bytes]:
     magic = MAGIC
     if MARK in payload:
         magic = STUFFED_MAGIC
-        payload = payload.replace(MARK, _STUFFED)
+        payload = payload.replace(_BARE, _STUFFED)
     length = len(payload)
     return _pack_header(magic, length, lsn, crc32(payload, crc32(_pack_covered(length, lsn)))), payload
 
@@ -41,4 +42,4 @@ def intact(data: bytes, at: int, stored: bytes, crc: int) -> bool:
 
 def unstuffed(magic: bytes, stored: bytes) -> bytes:
     """The payload as it was appended."""
-    return stored if magic == MAGIC else stored.replace(_STUFFED, MARK)
+    return stored if magic == MAGIC else stored.replace(_STUFFED, _BARE)
