@@ -1,0 +1,148 @@
+"""When a device dials again, after how long, and when it gives up."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from devices.link import Backoff, Stopped
+from hub.ports import SystemRandomness
+from hub.wire.messages import DeviceMessage, Goaway, Hello, Row
+from tests.devices.conftest import switched_on
+from tests.devices.hubend import Close, HubEnd, Middle
+
+pytestmark = pytest.mark.trio
+
+
+async def test_backoff_doubles_to_a_minute_with_full_jitter() -> None:
+    backoff = Backoff(Middle())
+    assert [backoff.next() for _ in range(9)] == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    backoff.reset()
+    assert backoff.next(at_least=20.0) == 20.25
+    drawn = [Backoff(SystemRandomness()).next() for _ in range(200)]
+    assert 0.0 <= min(drawn) < 0.1
+    assert 0.4 < max(drawn) < 0.5
+
+
+def closing(*codes: int) -> Callable[[HubEnd, str, DeviceMessage], None]:
+    """A hook that closes at each hello, with one code after the other."""
+    left = list(codes)
+
+    def hook(hub: HubEnd, name: str, message: DeviceMessage) -> None:
+        if isinstance(message, Hello) and left:
+            raise Close(left.pop(0), "because")
+
+    return hook
+
+
+def gaps(hub: HubEnd) -> list[float]:
+    return [round(after - before, 2) for before, after in pairwise(hub.dials)]
+
+
+async def test_a_hub_that_is_down_is_dialled_ever_less_often(autojump_clock: MockClock, hub: HubEnd) -> None:
+    hub.down = True
+    async with switched_on(hub) as on:
+        await trio.sleep(70)
+        assert gaps(hub) == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
+        assert on.linkage.trouble is not None
+        assert "localhost:1" in on.linkage.trouble
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 1012, 1013, 3008, 4001, 4008, 4009, 4010])
+async def test_other_codes_are_dialled_again(autojump_clock: MockClock, hub: HubEnd, code: int) -> None:
+    hub.hook = closing(code)
+    async with switched_on(hub) as on:
+        await trio.sleep(5)
+        assert len(hub.dials) == 2
+        assert on.errors == []
+        assert hub.account().values()
+
+
+@pytest.mark.parametrize(("code", "words"), [
+    (3000, "does not know this token"), (3003, "may not be used by a device"),
+    (4002, "has been revoked"), (4004, "refuses the model"),
+])  # fmt: skip
+async def test_hopeless_codes_stop_it_with_words(autojump_clock: MockClock, hub: HubEnd, code: int, words: str) -> None:
+    hub.hook = closing(code, code)
+    async with switched_on(hub) as on:
+        await trio.sleep(500)
+        assert len(hub.dials) == 1
+        [error] = on.errors
+        assert isinstance(error, Stopped)
+        assert error.code == code
+        assert words in str(error)
+        assert "because" in str(error)
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 3000), (403, 3003)])
+async def test_a_token_refused_before_the_upgrade_stops_it(
+    autojump_clock: MockClock, hub: HubEnd, status: int, code: int
+) -> None:
+    hub.status = status
+    async with switched_on(hub) as on:
+        await trio.sleep(500)
+        [error] = on.errors
+        assert isinstance(error, Stopped)
+        assert error.code == code
+        assert len(hub.dials) == 1
+
+
+async def test_a_proxy_in_trouble_is_tried_again(autojump_clock: MockClock, hub: HubEnd) -> None:
+    hub.status = 503
+    async with switched_on(hub) as on:
+        await trio.sleep(3)
+        assert len(hub.dials) > 2
+        assert on.errors == []
+
+
+async def test_flapping_is_a_pause_of_five_minutes(autojump_clock: MockClock, hub: HubEnd) -> None:
+    hub.hook = closing(4003)
+    async with switched_on(hub):
+        await trio.sleep(400)
+        assert gaps(hub) == [300.25]
+
+
+async def test_goaway_says_how_long_to_stay_away(autojump_clock: MockClock, hub: HubEnd) -> None:
+    async def send_away() -> None:
+        await hub.say(Goaway(17.0, "drain"))
+        await hub.links["dev-01"].aclose(1012, "drain")
+
+    async with switched_on(hub), trio.open_nursery() as nursery:
+        await trio.sleep(2.5)
+        nursery.start_soon(send_away)
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+        assert gaps(hub) == [2.5 + 17.25]
+        assert hub.account().hellos[1].epoch == 1
+
+
+async def test_goaway_before_welcome_counts_as_well(autojump_clock: MockClock, hub: HubEnd) -> None:
+    away = [1]
+
+    def hook(end: HubEnd, name: str, message: DeviceMessage) -> None:
+        if isinstance(message, Hello) and away:
+            away.clear()
+            raise Close(1013, "overload")
+
+    hub.hook = hook
+    async with switched_on(hub):
+        await trio.sleep(10)
+        assert gaps(hub) == [0.25]
+
+
+async def test_only_a_stable_link_makes_the_backoff_small_again(autojump_clock: MockClock, hub: HubEnd) -> None:
+    lasting = 1.0
+
+    def cut_when_old(end: HubEnd, name: str, message: DeviceMessage) -> None:
+        if isinstance(message, Row) and trio.current_time() - hub.dials[-1] >= lasting:
+            raise Close(1011)
+
+    hub.hook = cut_when_old
+    async with switched_on(hub, period=0.1):
+        await trio.sleep(8)
+        assert gaps(hub)[:3] == [pytest.approx(lasting + wait, abs=0.2) for wait in (0.25, 0.5, 1.0)]
+        lasting = 20.0
+        await trio.sleep(90)
+        assert gaps(hub)[-1] == pytest.approx(20.25, abs=0.2)
