@@ -34,10 +34,12 @@ def run(tokens: Sequence[str]) -> int:
 
 def say(text: str) -> None:
     """One line or more to stderr, headed by what speaks."""
-    from hub.client.text import safe_text
-
     for number, line in enumerate(text.splitlines()):
-        print(("telemetrio: " if number == 0 else "  ") + safe_text(line), file=sys.stderr)
+        if not line.isprintable():
+            from hub.client.text import safe_text  # brings the whole client with it: seldom needed here
+
+            line = safe_text(line)
+        print(("telemetrio: " if number == 0 else "  ") + line, file=sys.stderr)
 
 
 def _pipe_closed() -> int:
