@@ -125,8 +125,7 @@ def _born(lsn: int, fields: list[Any], births: dict[int, Birth]) -> Born:
     birth_id, device, model, metrics, software = fields
     declared = tuple(Declared(*metric) for metric in metrics)
     birth = Birth(birth_id or lsn, device, model, declared, software)
-    births[birth.id] = birth
-    return Born(lsn, birth)
+    return Born(lsn, births.setdefault(birth.id, birth))  # one object for each birth: births are compared by identity
 
 
 def _gap(lsn: int, fields: list[Any]) -> Gap:
