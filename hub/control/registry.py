@@ -216,6 +216,13 @@ class Registry:
         """What it declared in its last birth."""
         return self._known(device).row.metrics
 
+    def position(self, device: str) -> tuple[int, int] | None:
+        """Epoch, and up to where it was told that everything is settled."""
+        known = self._devices.get(device)
+        if known is None or known.row.epoch is None:
+            return None
+        return known.row.epoch, known.row.through or 0
+
     def next(self, device: str) -> tuple[int, int] | None:
         """Epoch, and the seq after the last batch it had at its last ``hello`` to this hub."""
         known = self._devices.get(device)

@@ -14,6 +14,8 @@ class Follower(Protocol):
 
     name: str
     at_end: bool
+    pace: float  # seconds between two takes while less than a full batch waits: bigger transactions cost less
+    batch: int  # entries in one take at most
 
     async def start(self) -> int:
         """Open; the cursor: LSN of the last entry taken in (ignored for ``at_end``)."""

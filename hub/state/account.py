@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from hub.state.database import Database
 from hub.wire.ranges import Ranges
@@ -46,6 +47,12 @@ class AccountRow:
         return every
 
 
+_SELECT: Final = (
+    "SELECT device, epoch, highest, kept, dropped, lost, moved, closed, unknown_above, received, rejected, "
+    "dropped_readings FROM account"
+)
+
+
 class Account:
     """Repository of account rows."""
 
@@ -54,19 +61,25 @@ class Account:
 
     def all(self, device: str | None = None) -> list[AccountRow]:
         """Every epoch, of one device or of all, in order."""
-        rows = self._database.query(
-            "SELECT device, epoch, highest, kept, dropped, lost, moved, closed, unknown_above, received, rejected, "
-            "dropped_readings FROM account WHERE device = coalesce(?, device) ORDER BY device, epoch",
-            (device,),
-        )
-        return [
-            AccountRow(
-                device, epoch, highest, _ranges(kept), _ranges(dropped), _ranges(lost), _ranges(moved), bool(closed),
-                bool(unknown), received, json.loads(rejected), dropped_readings,
-            )
-            for device, epoch, highest, kept, dropped, lost, moved, closed, unknown, received, rejected,
-            dropped_readings in rows
-        ]  # fmt: skip
+        rows = self._database.query(f"{_SELECT} WHERE device = coalesce(?, device) ORDER BY device, epoch", (device,))
+        return [_row(row) for row in rows]
+
+    def open(self) -> list[AccountRow]:
+        """The epochs that are not closed."""
+        return [_row(row) for row in self._database.query(f"{_SELECT} WHERE NOT closed")]
+
+    def get(self, device: str, epoch: int) -> AccountRow | None:
+        """One epoch, if anything was ever booked in it."""
+        rows = self._database.query(f"{_SELECT} WHERE device = ? AND epoch = ?", (device, epoch))
+        return _row(rows[0]) if rows else None
+
+    def totals(self) -> tuple[int, int]:
+        """Readings received and rejected since the log began."""
+        received, rejected = self._database.query(
+            "SELECT coalesce(sum(received), 0), "
+            "coalesce(sum((SELECT sum(value) FROM json_each(account.rejected))), 0) FROM account"
+        )[0]
+        return received, rejected
 
     def save(self, rows: Iterable[AccountRow]) -> None:
         """Store these as they are now. Only inside a transaction, with the cursor of what they cover."""
@@ -82,6 +95,14 @@ class Account:
                 for row in rows
             ),
         )  # fmt: skip
+
+
+def _row(row: tuple[Any, ...]) -> AccountRow:
+    device, epoch, highest, kept, dropped, lost, moved, closed, unknown, received, rejected, dropped_readings = row
+    return AccountRow(
+        device, epoch, highest, _ranges(kept), _ranges(dropped), _ranges(lost), _ranges(moved), bool(closed),
+        bool(unknown), received, json.loads(rejected), dropped_readings,
+    )  # fmt: skip
 
 
 def _ranges(text: str) -> Ranges:

@@ -21,10 +21,9 @@ TRANSITIONS: Final[dict[str, frozenset[str]]] = {
 }
 
 _SELECT: Final = "SELECT id, device, name, args, state, value, late, by, created, expiry, changed FROM commands"
-_MATCHING: Final = _SELECT + (
-    " WHERE (?1 IS NULL OR device IN (SELECT value FROM json_each(?1)))"
-    " AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2))) ORDER BY created DESC, id LIMIT ?3"
-)
+#: Null stands for all of them.
+_OF: Final = "WHERE (?1 IS NULL OR device IN (SELECT value FROM json_each(?1)))"
+_IN: Final = "AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))"
 
 
 class Change(NamedTuple):
@@ -35,6 +34,7 @@ class Change(NamedTuple):
     state: str
     value: Plain
     at: int
+    only_from: str | None = None  # holds only while the command is in this state
 
 
 class Commands:
@@ -73,6 +73,8 @@ class Commands:
                     continue
                 if change.state not in TRANSITIONS.get(info["state"], ()):
                     continue
+                if change.only_from not in (None, info["state"]):
+                    continue
                 info["late"] = info["state"] == "timed_out"
                 info["state"], info["value"], info["changed"] = change.state, change.value, change.at
                 self._database.write(
@@ -94,7 +96,7 @@ class Commands:
     def list(self, devices: Sequence[str] | None, states: Sequence[str] | None, limit: int) -> list[CommandInfo]:
         """The newest first; ``devices`` are names."""
         rows = self._database.query(
-            _MATCHING,
+            f"{_SELECT} {_OF} {_IN} ORDER BY created DESC, id LIMIT ?3",
             (
                 None if devices is None else json.dumps(list(devices)),
                 None if states is None else json.dumps(list(states)),

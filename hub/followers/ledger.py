@@ -1,0 +1,116 @@
+"""The ledger: both equations of every epoch, from the account and from what the store says that it holds.
+
+Account and store are two followers and rarely stand at the same record. What is between them is read from the journal
+and booked: where the store is behind it is pending, where it is ahead the account is brought to it first. So `stored`
+is always the store's own count, and never what the others leave over.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeAlias
+
+from hub.followers.reader import Reader
+from hub.followers.tally import Key, Tally, touched
+from hub.journal import Journal
+from hub.ports import Worker
+from hub.state import AccountRow, State
+from hub.wire.kept import Entry
+from hub.wire.operator import LedgerEntry
+from hub.wire.ranges import Ranges
+
+#: The store's cursor, and its stored readings by device and epoch up to it.
+Counts: TypeAlias = tuple[int, Mapping[Key, int]]
+
+
+class Ledger:
+    """Answers for the whole log at any moment; ``counts`` asks the store, ``nexts`` what a device said in hello: its
+    epoch, and the number after the last batch it had."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        state: State,
+        worker: Worker,
+        counts: Callable[[str | None], Awaitable[Counts]],
+        nexts: Callable[[str], tuple[int, int] | None],
+    ) -> None:
+        self._journal = journal
+        self._state = state
+        self._worker = worker
+        self._counts = counts
+        self._nexts = nexts
+
+    async def entries(self, device: str | None = None) -> list[LedgerEntry]:
+        """Of one device or of all, in order of device and epoch."""
+        cursor, stored = await self._counts(device)
+        at, rows = await self._worker.run(self._account, device)
+        pending: dict[Key, AccountRow] = {}
+        if cursor < at:
+            between = await self._between(cursor, at, device, {})
+            pending = between.rows
+        elif at < cursor:
+            rows |= (await self._between(at, cursor, device, rows)).rows
+        keys = sorted(rows.keys() | {key for key in stored if device in (None, key[0])})
+        return [self._entry(rows.get(key) or AccountRow(*key), stored.get(key, 0), pending.get(key)) for key in keys]
+
+    def _account(self, device: str | None) -> tuple[int, dict[Key, AccountRow]]:
+        """In the worker: cursor and rows, as of one transaction."""
+        with self._state.transaction():
+            rows = {(row.device, row.epoch): row for row in self._state.account.all(device)}
+            return self._state.cursors.get("account"), rows
+
+    async def _between(self, after: int, through: int, device: str | None, base: dict[Key, AccountRow]) -> Tally:
+        """What was booked after one record and through another."""
+        tally = Tally()
+        reader = Reader(self._journal, after)
+        through = min(through, self._journal.durable)  # a cursor beyond the journal's end has nothing to be read
+        while reader.position < through:
+            entries = await reader.next(5_000)
+            entries = [entry for entry in entries if entry.lsn <= through and device in (None, _device(entry))]
+            tally.bring(touched(entries), base)
+            tally.book(entries)
+        return tally
+
+    def _entry(self, row: AccountRow, stored: int, pending: AccountRow | None) -> LedgerEntry:
+        said = self._nexts(row.device)
+        next = row.highest + 1
+        if said is not None and said[0] == row.epoch and not row.closed:
+            next = max(next, said[1])
+        waiting = Ranges() if row.closed else row.here().missing(1, next - 1)
+        entry = LedgerEntry(
+            device=row.device, epoch=row.epoch, next=next, kept=_pairs(row.kept), waiting=_pairs(waiting),
+            dropped=_pairs(row.dropped), lost=_pairs(row.lost), moved=_pairs(row.moved), closed=row.closed,
+            unknown_above=row.unknown_above, received=row.received, stored=stored,
+            pending=0 if pending is None else pending.accepted, rejected=dict(row.rejected), expired=0, removed=0,
+            dropped_readings=row.dropped_readings, balanced=True,
+        )  # fmt: skip
+        problem = _problem(entry, (row.kept, waiting, row.dropped, row.lost, row.moved))
+        if problem is not None:
+            entry["balanced"], entry["problem"] = False, problem
+        return entry
+
+
+def _problem(entry: LedgerEntry, sets: Iterable[Ranges]) -> str | None:
+    """Why the equations do not hold; None when they do."""
+    union, total = Ranges(), 0
+    for numbers in sets:
+        total += numbers.count
+        for first, last in numbers:
+            union.add(first, last)
+    if union.count != total:
+        return "the same batch is booked twice"
+    if total != entry["next"] - 1 or (total and union.pairs() != [(1, total)]):
+        return f"of {entry['next'] - 1} batches {total} are accounted for"
+    rejected = sum(entry["rejected"].values())
+    found = entry["stored"] + entry["pending"] + rejected + entry["expired"] + entry["removed"]
+    if found != entry["received"]:
+        return f"{entry['received']} readings were received, {found} are accounted for"
+    return None
+
+
+def _pairs(ranges: Ranges) -> list[list[int]]:
+    return [[first, last] for first, last in ranges]
+
+
+def _device(entry: Entry) -> str | None:
+    birth = getattr(entry, "birth", None)
+    return birth.device if birth is not None else getattr(entry, "device", None)

@@ -1,0 +1,26 @@
+"""Live: what is durable is shown."""
+
+from collections.abc import Callable, Sequence
+
+import trio
+
+from hub.wire.kept import Entry
+
+
+class LiveFollower:
+    """A follower that hands everything to ``publish``, in pieces of a few milliseconds."""
+
+    name = "live"
+    at_end = True
+    pace = 0.0
+    batch = 2_000
+
+    def __init__(self, publish: Callable[[Sequence[Entry]], None]) -> None:
+        self._publish = publish
+
+    async def start(self) -> int:
+        return 0
+
+    async def take(self, entries: Sequence[Entry], cursor: int) -> None:
+        self._publish(entries)
+        await trio.lowlevel.checkpoint()

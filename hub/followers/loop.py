@@ -1,0 +1,118 @@
+"""The one loop of every follower: take what is durable, try again when it cannot be taken, say how it stands."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import trio
+
+from hub.followers.base import Follower
+from hub.followers.reader import Reader
+from hub.journal import Journal
+from hub.wire.kept import Entry
+from hub.wire.operator import FollowerStatus
+
+RETRY_SECONDS: Final = (0.1, 5.0)  # first and longest wait before it is tried again
+
+
+class Followers:
+    """A task per follower, each with its own cursor; none waits for another."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        followers: Sequence[Follower],
+        failed: Callable[[str, Exception], None] = lambda name, exc: None,
+    ) -> None:
+        """``failed`` is told the first of a row of failures of a follower, for the log."""
+        self._journal = journal
+        self._moved = trio.Event()
+        self._following = [_Following(journal, follower, self._tell, failed) for follower in followers]
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Follow until cancelled. Started when acks and live follow: what becomes durable from then on reaches them.
+        The others open what they keep in their own time. Raises JournalFailed when the journal has failed."""
+        async with trio.open_nursery() as nursery:
+            for following in self._following:
+                if following.follower.at_end:
+                    following.begin(self._journal.durable)
+                nursery.start_soon(following.run)
+            task_status.started()
+
+    def status(self) -> list[FollowerStatus]:
+        """How each of them stands."""
+        return [following.status() for following in self._following]
+
+    async def reached(self, lsn: int, names: Iterable[str] | None = None) -> None:
+        """Until these followers (all of them) have taken in everything up to ``lsn``."""
+        waited = [each for each in self._following if names is None or each.follower.name in set(names)]
+        while any(each.cursor < lsn for each in waited):
+            await self._moved.wait()
+
+    def _tell(self) -> None:
+        moved, self._moved = self._moved, trio.Event()
+        moved.set()
+
+
+class _Following:
+    """One follower's task."""
+
+    def __init__(
+        self, journal: Journal, follower: Follower, moved: Callable[[], None], failed: Callable[[str, Exception], None]
+    ) -> None:
+        self.follower = follower
+        self.cursor = 0
+        self.error: str | None = None
+        self._journal = journal
+        self._moved = moved
+        self._failed = failed
+        self._reader: Reader | None = None
+        self._entries: list[Entry] = []  # read, not taken yet
+        self._took = float("-inf")  # when the last take began, on trio's clock
+
+    def begin(self, cursor: int) -> None:
+        """Follow from here."""
+        self.cursor = cursor
+        self._reader = Reader(self._journal, cursor)
+
+    def status(self) -> FollowerStatus:
+        return FollowerStatus(
+            name=self.follower.name, cursor=self.cursor, lag=max(0, self._journal.durable - self.cursor),
+            healthy=self.error is None, error=self.error,
+        )  # fmt: skip
+
+    async def run(self) -> None:
+        """The loop. Its one boundary: whatever a follower raises, it is handed the same again after a while."""
+        wait = RETRY_SECONDS[0]
+        while True:
+            if self._reader is not None and not self._entries:
+                await self._wait(self._reader.position)
+            try:
+                if self._reader is None:
+                    self.begin(await self.follower.start())
+                else:
+                    await self._step(self._reader)
+            except Exception as exc:
+                if self.error is None:
+                    self._failed(self.follower.name, exc)
+                self.error = f"{type(exc).__name__}: {exc}"
+                await trio.sleep(wait)
+                wait = min(wait * 2, RETRY_SECONDS[1])
+            else:
+                self.error, wait = None, RETRY_SECONDS[0]
+
+    async def _wait(self, position: int) -> None:
+        """Until there is something, and until it is time for it."""
+        await self._journal.wait_beyond(position)
+        until = self._took + self.follower.pace
+        if self._journal.durable - position < self.follower.batch and until > trio.current_time():
+            await trio.sleep_until(until)
+
+    async def _step(self, reader: Reader) -> None:
+        if not self._entries:
+            self._entries = await reader.next(self.follower.batch)
+        if self._entries:
+            self._took = trio.current_time()
+            await self.follower.take(self._entries, reader.position)
+            self._entries = []
+        self.cursor = reader.position
+        self._moved()

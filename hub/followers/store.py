@@ -1,0 +1,69 @@
+"""Stores and mirrors as followers: big transactions, seldom."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from hub.ports import Worker
+from hub.state import State
+from hub.wire.kept import Entry
+
+PACE_SECONDS: Final = 0.2  # between two commits while little waits: a query sees a reading within this
+BATCH: Final = 20_000  # entries in one commit: beyond it a bigger one is hardly cheaper
+
+
+class Taker(Protocol):
+    """The part of a store that takes in (hub.store.base.Store)."""
+
+    name: str
+
+    def open(self) -> int: ...
+    def take(self, entries: Sequence[Entry], cursor: int) -> None: ...
+
+
+class Writer(Protocol):
+    """The part of a mirror that takes in; taking the same again changes nothing."""
+
+    name: str
+
+    def take(self, entries: Sequence[Entry]) -> None: ...
+
+
+class StoreFollower:
+    """A follower that feeds a store; the store keeps the cursor beside its rows."""
+
+    at_end = False
+    pace = PACE_SECONDS
+    batch = BATCH
+
+    def __init__(self, store: Taker, worker: Worker) -> None:
+        self.name = store.name
+        self._store = store
+        self._worker = worker
+
+    async def start(self) -> int:
+        return await self._worker.run(self._store.open)
+
+    async def take(self, entries: Sequence[Entry], cursor: int) -> None:
+        await self._worker.run(self._store.take, entries, cursor)
+
+
+class MirrorFollower:
+    """A follower that feeds a mirror; its cursor is in the state file, written after the mirror has answered."""
+
+    at_end = False
+    pace = PACE_SECONDS
+    batch = BATCH
+
+    def __init__(self, mirror: Writer, worker: Worker, state: State, state_worker: Worker) -> None:
+        self.name = mirror.name
+        self._mirror = mirror
+        self._worker = worker
+        self._state = state
+        self._state_worker = state_worker
+
+    async def start(self) -> int:
+        return await self._state_worker.run(self._state.cursors.get, self.name)
+
+    async def take(self, entries: Sequence[Entry], cursor: int) -> None:
+        await self._worker.run(self._mirror.take, entries)
+        await self._state_worker.run(self._state.cursors.set, self.name, cursor)

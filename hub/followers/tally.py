@@ -1,0 +1,122 @@
+"""Books entries into account rows: the one definition of what becomes of batches and readings. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from hub.state import AccountRow
+from hub.wire.kept import Entry, EpochGiven, Gap, Kept
+
+Key: TypeAlias = tuple[str, int]  # device, epoch
+
+#: Why an epoch was closed although the device still had its numbers: what is missing in it goes on in the next one.
+RENUMBERED: Final = frozenset({"rewound"})
+
+
+def touched(entries: Iterable[Entry]) -> set[Key]:
+    """The rows that these entries are booked in."""
+    keys: set[Key] = set()
+    for entry in entries:
+        if type(entry) is Kept:
+            keys.add((entry.birth.device, entry.epoch))
+        elif type(entry) is Gap:
+            keys.add((entry.device, entry.epoch))
+        elif type(entry) is EpochGiven:
+            keys.add((entry.device, entry.epoch))
+            if entry.previous is not None:
+                keys.add((entry.device, entry.previous))
+    return keys
+
+
+class Tally:
+    """Copies of rows, with entries booked in them; the originals stay as they are until these are committed."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Key, AccountRow] = {}
+        self.rejected: list[Kept] = []  # batches of which something was rejected
+
+    def bring(self, keys: Iterable[Key], base: Mapping[Key, AccountRow]) -> None:
+        """Copy these rows from ``base``, or begin them; those that are here already stay."""
+        for key in keys:
+            if key not in self.rows:
+                row = base.get(key)
+                self.rows[key] = AccountRow(*key) if row is None else row.copy()
+
+    def book(self, entries: Sequence[Entry]) -> None:
+        """Take these in, in order. The rows they touch must have been brought."""
+        runs: dict[str, _Run] = {}
+        for entry in entries:
+            if type(entry) is Kept:
+                _, birth, epoch, seq, _, _, _, verdict, _, _, _ = entry
+                device = birth.device
+                run = runs.get(device)
+                if run is None or run.row.epoch != epoch:
+                    if run is not None:
+                        run.book()
+                    run = runs[device] = _Run(self.rows[device, epoch], seq)
+                elif seq != run.last + 1:
+                    run.book()
+                    run.first = seq
+                run.last = seq
+                run.received += verdict[0]
+                if verdict[1]:
+                    self._reject(entry, run.row)
+            elif isinstance(entry, Gap | EpochGiven):
+                before = runs.pop(entry.device, None)
+                if before is not None:
+                    before.book()
+                if isinstance(entry, Gap):
+                    self._gap(entry)
+                else:
+                    self._close(entry)
+        for run in runs.values():
+            run.book()
+
+    def _reject(self, kept: Kept, row: AccountRow) -> None:
+        self.rejected.append(kept)
+        for _, code, _, readings, _ in kept.verdict.rejections:
+            row.rejected[code] = row.rejected.get(code, 0) + readings
+
+    def _gap(self, gap: Gap) -> None:
+        """A gap never covers what is here."""
+        row = self.rows[gap.device, gap.epoch]
+        dropped = gap.dropped
+        numbers = row.lost if gap.lost else row.dropped
+        for first, last in row.here().missing(dropped.first, dropped.last).pairs():
+            numbers.add(first, last)
+        row.highest = max(row.highest, dropped.last)
+        if not gap.lost:
+            row.dropped_readings += dropped.readings or 0
+
+    def _close(self, given: EpochGiven) -> None:
+        """The epoch before ends at the highest number that is here. What is missing below was either renumbered by the
+        device, or nobody has it any more."""
+        if given.previous is None:
+            return
+        row = self.rows[given.device, given.previous]
+        renumbered = given.reason in RENUMBERED
+        row.closed, row.unknown_above = True, not renumbered
+        numbers = row.moved if renumbered else row.lost
+        for first, last in row.here().missing(1, row.highest).pairs():
+            numbers.add(first, last)
+
+
+class _Run:
+    """Consecutive batches of one device that are not booked in its row yet."""
+
+    __slots__ = ("first", "last", "received", "row")
+
+    def __init__(self, row: AccountRow, seq: int) -> None:
+        self.row = row
+        self.first = self.last = seq
+        self.received = 0
+
+    def book(self) -> None:
+        row, first, last = self.row, self.first, self.last
+        row.kept.add(first, last)
+        if last > row.highest:
+            row.highest = last
+        for other in (row.dropped, row.lost, row.moved):
+            if other:  # it came after all: what is here is not lost
+                other.remove(first, last)
+        row.received += self.received
+        self.received = 0
