@@ -69,7 +69,7 @@ class EpochGiven:
     device: str
     epoch: int
     previous: int | None  # the epoch whose batches go on in this one
-    reason: str  # first, null_hello, other_log, rewound, restored (the hub was), unconfirmed (the last one was not used)
+    reason: str  # first, null_hello, other_log, rewound, restored (the hub was), unconfirmed (the last was not used)
     received: int
     next: int | None = None  # what hello said of the previous one: its numbers end below this; null: unknown
     double: int = 0  # so many batches of this one may have come before: the device was rewound

@@ -88,7 +88,7 @@ def test_a_birth_without_an_id_takes_the_number_of_its_record() -> None:
 
 @pytest.mark.parametrize("previous", [None, 4])
 def test_epochs_and_gaps_come_back(previous: int | None) -> None:
-    given_epoch = EpochGiven(7, "freezer-1", 5, previous, "null_hello", 99)
+    given_epoch = EpochGiven(7, "freezer-1", 5, previous, "null_hello", 99, previous, 3)
     assert records.unpack(7, records.pack_epoch(given_epoch), {}) == given_epoch
     gap = Gap(8, "freezer-1", 5, m.Dropped(1, 4, previous, "spool full"), True, 99, 0)
     assert records.unpack(8, records.pack_gap(gap), {}) == gap
