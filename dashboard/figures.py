@@ -9,7 +9,7 @@ from hub.model import Metric
 from hub.wire.messages import Value
 
 SECOND: Final = 1_000_000  # us
-BARS: Final = "▁▂▃▄▅▆▇█"
+BARS: Final = "▁▂▃▄▅▆▇"  # not the full block: bars of neighbouring rows must not touch
 
 #: SenML unit -> what a person expects to see. The others are shown as they are.
 UNITS: Final = {

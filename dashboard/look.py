@@ -26,7 +26,7 @@ SYMBOLS: Final = {"online": "●", "stale": "◐", "offline": "○", "never": "�
 KINDS: Final = {"command": "▸", "event": "✦", "violation": "▲", "link": "⇄"}
 COMMANDS: Final = {
     "queued": "…", "sent": "→", "acknowledged": "↔", "succeeded": "✓", "failed": "✗", "rejected": "✗",
-    "timed_out": "⧖", "unreachable": "⊘", "expired": "⧖", "cancelled": "⊖",
+    "timed_out": "◷", "unreachable": "⊘", "expired": "◷", "cancelled": "⊖",
 }  # fmt: skip
 
 
@@ -38,6 +38,15 @@ class Part(NamedTuple):
 
 
 Cell = tuple[Part, ...]
+
+
+class Column(NamedTuple):
+    """A column of a table: its key, what stands over it, and its width in cells."""
+
+    key: str
+    title: str
+    width: int
+    right: bool = False
 
 
 def assemble(cell: Cell, justify: str = "left") -> Text:
@@ -59,6 +68,7 @@ class Look:
     good: str
     warn: str
     bad: str
+    bars: str
 
     def liveness(self, state: str) -> str:
         """The colour of how alive a device is."""
@@ -87,7 +97,9 @@ def look_of(app: App[object]) -> Look:
 @lru_cache(maxsize=8)
 def _look(foreground: str, background: str, accent: str, primary: str, good: str, warn: str, bad: str) -> Look:
     try:
-        muted = Color.parse(foreground).blend(Color.parse(background), 0.45).hex
+        ground = Color.parse(background)
+        muted = Color.parse(foreground).blend(ground, 0.45).hex
+        bars = Color.parse(primary).blend(ground, 0.35).hex  # a column of them must not outshine the figures
     except ColorParseError:  # the terminal's own colours: nothing to mix
-        return Look("", "bold", "dim", "cyan", "blue", "green", "yellow", "red")
-    return Look(foreground, f"bold {foreground}", muted, accent, primary, good, warn, bad)
+        return Look("", "bold", "dim", "cyan", "blue", "green", "yellow", "red", "blue")
+    return Look(foreground, f"bold {foreground}", muted, accent, primary, good, warn, bad, bars)

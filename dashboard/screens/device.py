@@ -11,15 +11,15 @@ from textual.widgets import DataTable, Static
 
 from dashboard import figures
 from dashboard.feed import NotConnected
-from dashboard.look import SYMBOLS, Cell, Part
+from dashboard.look import SYMBOLS, Cell, Column, Part
 from dashboard.points import RAW_SPAN, SECOND, SPANS, Points
-from dashboard.screens.fleet import beyond
-from dashboard.screens.log import cells_of, columns_for
+from dashboard.rows import beyond
+from dashboard.screens.log import show_lines
 from dashboard.screens.page import Page
-from dashboard.view import Device, View, lines
+from dashboard.view import Device, View
 from dashboard.widgets import account
 from dashboard.widgets.history import History
-from dashboard.widgets.live_table import Column, LiveTable
+from dashboard.widgets.live_table import LiveTable
 from hub.client.errors import HubFailure
 from hub.client.text import safe_text
 from hub.wire.operator import DeviceDetail
@@ -33,8 +33,8 @@ class DevicePage(Page):
 
     BINDINGS: ClassVar = [
         Binding("escape", "app.show_page('fleet')", "Back", tooltip="Back to the fleet"),
-        Binding("left_square_bracket", "span(-1)", "Shorter", key_display="[", tooltip="Plot a shorter time"),
-        Binding("right_square_bracket", "span(1)", "Longer", key_display="]", tooltip="Plot a longer time"),
+        Binding("left_square_bracket", "span(-1)", "Span", key_display="[ ]", tooltip="Plot a shorter or longer time"),
+        Binding("right_square_bracket", "span(1)", show=False),
         Binding("h,left", "span(-1)", show=False, priority=True),
         Binding("l,right", "span(1)", show=False, priority=True),
         Binding("n", "neighbour(1)", "Next", show=False, tooltip="The next device"),
@@ -58,7 +58,7 @@ class DevicePage(Page):
                 yield History(id="history")
                 yield LiveTable(id="device-log", show_header=False)
             with VerticalScroll(id="side", can_focus=False):
-                yield LiveTable(id="metrics", show_header=False)
+                yield LiveTable(id="metrics", show_header=False, padding=0)
                 yield Static("LEDGER", classes="heading", markup=False)
                 yield Static(id="ledger", markup=False)
                 yield Static("DEVICE", classes="heading", markup=False)
@@ -66,6 +66,8 @@ class DevicePage(Page):
         yield Static(id="nothing", markup=False)
 
     def on_mount(self) -> None:
+        log = self.query_one("#device-log", LiveTable)
+        log.can_focus = log.show_cursor = False
         self.query_one("#metrics").focus()
         self.set_interval(DETAIL_SECONDS, self._look_up)
         super().on_mount()
@@ -103,10 +105,7 @@ class DevicePage(Page):
         self._paint_curve(view, device, now)
         self._paint_side(device, now)
         if self.wide:
-            log = self.query_one("#device-log", LiveTable)
-            found = {str(line.number): line for line in lines(view, "", "", device.name, 100)}
-            log.lay_out([column for column in columns_for(log.size.width) if column.key != "device"])
-            log.show(list(found), lambda key: [c for at, c in enumerate(cells_of(found[key], self.look)) if at != 2])
+            show_lines(self.query_one("#device-log", LiveTable), view, self.look, device.name)
 
     def _title(self, view: View, device: Device, now: int) -> Text:
         look, state = self.look, device.liveness(now)
@@ -124,16 +123,12 @@ class DevicePage(Page):
     def _paint_metrics(self, view: View, device: Device) -> None:
         look, names = self.look, view.ordered(device)
         table = self.query_one("#metrics", LiveTable)
-        width = max(20, self.query_one("#side").size.width - 2)
-        value, unit = 10, 6
-        trend = max(0, width - 34) if width > 40 else 0
-        name = width - value - unit - trend - (2 * 4 if trend else 2 * 3) + 1
-        columns = [
-            Column("metric", "metric", name),
-            Column("value", "value", value, True),
-            Column("unit", "unit", unit),
-        ]
-        table.lay_out(columns + ([Column("trend", "trend", trend, True)] if trend else []))
+        width = max(20, self.query_one("#side").size.width - 1)
+        value, unit = 10, 7
+        trend = min(48, width - 39) if width > 48 else 0
+        name = width - value - unit - trend - 1
+        columns = [Column("metric", "", name), Column("value", "", value, True), Column("unit", "", unit)]
+        table.lay_out(columns + ([Column("trend", "", trend, True)] if trend else []))
         table.styles.height = min(max(1, len(names)), 14 if self.wide else 8)
 
         def cells(metric: str) -> list[Cell]:
@@ -141,11 +136,11 @@ class DevicePage(Page):
             spec = view.metric(device, metric)
             style = look.warn if beyond(spec, series.value) else look.strong
             row: list[Cell] = [
-                (Part(safe_text(metric, name), look.text),),
+                (Part(" " + safe_text(metric, name - 2), look.text),),
                 (Part(figures.value(series.value, spec, value), style),),
-                (Part(figures.unit(view.unit(device, metric), unit), look.muted),),
+                (Part(" " + figures.unit(view.unit(device, metric), unit - 2), look.muted),),
             ]
-            return [*row, (Part(figures.spark(series.trail, trend), look.primary),)] if trend else row
+            return [*row, (Part(figures.spark(series.trail, trend), look.bars),)] if trend else row
 
         table.show(names, cells)
 

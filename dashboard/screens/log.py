@@ -9,14 +9,15 @@ from textual.binding import Binding
 from textual.widgets import DataTable, Input, Static, Tab, Tabs
 
 from dashboard import figures
-from dashboard.look import COMMANDS, KINDS, Cell, Look, Part
+from dashboard.look import COMMANDS, KINDS, Cell, Column, Look, Part
 from dashboard.messages import OpenDevice
 from dashboard.screens.page import Page
 from dashboard.view import Line, View, lines
-from dashboard.widgets.live_table import Column, LiveTable
+from dashboard.widgets.live_table import LiveTable
 from hub.client.text import safe_text
 
 TABS = (("", "All"), ("command", "Commands"), ("event", "Events"), ("violation", "Limits"), ("link", "Links"))
+CORNER_LINES = 100  # of the log in a corner of another page
 
 
 class LogPage(Page):
@@ -133,6 +134,16 @@ def columns_for(width: int) -> list[Column]:
         Column("device", "device", device),
         Column("text", "what", max(10, width - 8 - kind - device - 9)),
     ]
+
+
+def show_lines(table: LiveTable, view: View, look: Look, device: str = "") -> None:
+    """The newest lines in a corner of another page, of one device or of all."""
+    found = {str(line.number): line for line in lines(view, "", "", device, CORNER_LINES)}
+    table.display = bool(found)
+    columns = columns_for(table.size.width)
+    table.lay_out([column for column in columns if not device or column.key != "device"])
+    skipped = 2 if device else None
+    table.show(list(found), lambda key: [c for at, c in enumerate(cells_of(found[key], look)) if at != skipped])
 
 
 def cells_of(line: Line, look: Look) -> list[Cell]:

@@ -1,6 +1,6 @@
 """What the three pages have in common: the strip, the footer, and being painted from a view."""
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -15,7 +15,8 @@ from dashboard.widgets.hub_strip import HubStrip
 if TYPE_CHECKING:
     from dashboard.app import DashboardApp
 
-WIDE = 120  # cells from which a page has room to spare
+WIDE: Final = 120  # cells from which a page has room to spare
+TALL: Final = 40  # lines, likewise
 
 
 class Page(Screen[None]):
@@ -65,13 +66,23 @@ class Page(Screen[None]):
         """Is there room to spare?"""
         return self.size.width >= WIDE
 
+    @property
+    def tall(self) -> bool:
+        """Is there room below, too?"""
+        return self.size.height >= TALL
+
+    def _fit(self) -> None:
+        self.set_class(self.wide, "-wide")
+        self.set_class(self.wide and self.tall, "-big")
+        self.query_one(Footer).show_command_palette = self.wide  # eighty cells are for the page's own keys
+
     def on_mount(self) -> None:
         self.call_after_refresh(self.repaint)
 
     def on_screen_resume(self) -> None:
-        self.set_class(self.wide, "-wide")
+        self._fit()
         self.call_after_refresh(self.repaint)
 
     def on_resize(self, _: Resize) -> None:
-        self.set_class(self.wide, "-wide")
+        self._fit()
         self.call_after_refresh(self.repaint)

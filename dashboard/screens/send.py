@@ -43,6 +43,7 @@ class SendScreen(ModalScreen[None]):
         self._spec = self._specs[0]
         self._began = 0.0
         self._states: list[tuple[str, float]] = []
+        self._run = 0  # of those sent from this form: a late word about an earlier one is not shown
 
     def compose(self) -> ComposeResult:
         look = look_of(self.app)
@@ -118,9 +119,9 @@ class SendScreen(ModalScreen[None]):
         except ModelError as error:
             self._say(Text(safe_text(str(error)), look_of(self.app).bad))
             return
-        self._began, self._states = monotonic(), []
+        self._began, self._states, self._run = monotonic(), [], self._run + 1
         self._say(Text("sending …", look_of(self.app).muted))
-        self._send(self._spec, checked)
+        self._send(self._spec, checked, self._run)
 
     @on(Button.Pressed, "#close")
     def close(self) -> None:
@@ -128,22 +129,22 @@ class SendScreen(ModalScreen[None]):
         self.dismiss()
 
     @work(exclusive=True, group="send", exit_on_error=False)
-    async def _send(self, spec: CommandSpec, args: dict[str, Any]) -> None:
+    async def _send(self, spec: CommandSpec, args: dict[str, Any], run: int) -> None:
+        def moved(info: CommandInfo) -> None:  # called in the feed's thread, with every state
+            self.app.call_later(self._follow, info, run)
+
         feed = cast("DashboardApp", self.app).feed
         look = look_of(self.app)
         try:
-            info = await feed.send(self._device, spec.name, args, TIMEOUT, self._moved)
+            info = await feed.send(self._device, spec.name, args, TIMEOUT, moved)
         except (HubFailure, NotConnected) as error:
             self._say(Text(f"✗ {safe_text(str(error))}", look.bad))
             return
-        self._follow(info)
+        self.app.call_later(self._follow, info, run)
 
-    def _moved(self, info: CommandInfo) -> None:
-        """Called in the feed's thread, with every state."""
-        self.app.call_later(self._follow, info)
-
-    def _follow(self, info: CommandInfo) -> None:
-        if not self.is_mounted or (self._states and self._states[-1][0] == info["state"]):
+    def _follow(self, info: CommandInfo, run: int) -> None:
+        """Show the next state of the command that was sent last."""
+        if not self.is_mounted or run != self._run or (self._states and self._states[-1][0] == info["state"]):
             return
         look = look_of(self.app)
         self._states.append((info["state"], monotonic() - self._began))

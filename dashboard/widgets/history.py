@@ -16,7 +16,7 @@ from dashboard.points import Floats
 STEPS: Final = (
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800
 )  # fmt: skip
-TICK_CELLS: Final = 13  # a label of eight cells and air
+TICK_CELLS: Final = 10  # a label of eight cells and air
 MARGIN: Final = 0.08  # of the height of the curve, left free above and below it
 NEAR: Final = 0.6  # a limit is drawn when it is this near to the curve, in heights of the curve
 

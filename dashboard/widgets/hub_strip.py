@@ -27,7 +27,7 @@ class HubStrip(Static):
         head = self._head(view, look, paused, readonly)
         gauges = self._gauges(view, now, look, wide) if view.status else []
         if wide:
-            text.append_text(_rows(head, gauges, look, self.size.width - 2))
+            text.append_text(_rows(head, _about(view), gauges, look, self.size.width - 2))
         else:
             text.append_text(Text.assemble(*head, *_line(gauges, look)))
         for problem in self._problems(view):
@@ -79,21 +79,23 @@ class HubStrip(Static):
                 ("ack", ack),
                 ("lag", _worst(status, look)),
             ]
-        spark = Part(" " + figures.spark(view.rates, 16), look.primary)
+        spark = Part(" " + figures.spark(view.rates, 16), look.bars)
         return [
             ("devices online", (Part(f"{online:,}", look.strong), Part(f" of {len(view.devices):,}", look.muted))),
             ("links", (Part(f"{status['links']:,}", look.strong),)),
             ("readings", (*rate, spark)),
             ("frames", (Part(figures.si(status["frames_per_s"]), look.strong), Part("/s", look.muted))),
-            ("ack p50 / p99", (*ack, Part(" " + figures.spark(view.acks, 10), look.primary))),
+            ("ack p50 / p99", (*ack, Part(" " + figures.spark(view.acks, 10), look.bars))),
             *((f"lag {safe_text(entry['name'], 12)}", _lag(entry, look)) for entry in status["followers"][:5]),
-            ("rejected", _bad(status["rejected"], look)),
+            ("rejected", (Part(f"{status['rejected']:,}", look.strong),)),
             ("commands open", (Part(f"{view.open_commands()}", look.strong),)),
         ]
 
 
-def _bad(count: int, look: Look) -> tuple[Part, ...]:
-    return (Part(f"{count:,}", f"bold {look.warn}" if count else look.strong),)
+def _about(view: View) -> str:
+    """The hub's version and how long it has been up."""
+    status = view.status
+    return f"hub {safe_text(status['version'], 12)}  up {figures.span(status['uptime'])}" if status else ""
 
 
 def _lag(follower: FollowerStatus, look: Look) -> tuple[Part, ...]:
@@ -114,12 +116,12 @@ def _line(gauges: list[Gauge], look: Look) -> list[Part]:
     return parts
 
 
-def _rows(head: list[Part], gauges: list[Gauge], look: Look, width: int) -> Text:
+def _rows(head: list[Part], about: str, gauges: list[Gauge], look: Look, width: int) -> Text:
     """Titles over figures, each gauge as wide as the wider of the two; what does not fit is left out."""
-    over, under = Text.assemble(*head), Text()
-    left = max(over.cell_len, 20) + 3
+    over, under = Text.assemble(*head), Text("  " + about, look.muted)
+    left = max(over.cell_len, under.cell_len) + 4
     over.pad_right(left - over.cell_len)
-    under.pad_right(left)
+    under.pad_right(left - under.cell_len)
     for title, figure in gauges:
         said = Text.assemble(*figure)
         size = max(len(title), said.cell_len)

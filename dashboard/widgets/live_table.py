@@ -1,7 +1,7 @@
 """A DataTable for thousands of rows that change all the time: only visible cells that differ are touched."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding
@@ -9,16 +9,7 @@ from textual.coordinate import Coordinate
 from textual.events import Resize
 from textual.widgets import DataTable
 
-from dashboard.look import Cell, assemble
-
-
-class Column(NamedTuple):
-    """A column: its key, what stands over it, and its width in cells."""
-
-    key: str
-    title: str
-    width: int
-    right: bool = False
+from dashboard.look import Cell, Column, assemble
 
 
 class LiveTable(DataTable[Text]):
@@ -33,9 +24,10 @@ class LiveTable(DataTable[Text]):
         Binding("G", "scroll_bottom", "Last", show=False),
     ]
 
-    def __init__(self, id: str | None = None, *, show_header: bool = True) -> None:
+    def __init__(self, id: str | None = None, *, show_header: bool = True, padding: int = 1) -> None:
         super().__init__(
-            id=id, cursor_type="row", show_header=show_header, cursor_foreground_priority="renderable"
+            id=id, cursor_type="row", show_header=show_header, cell_padding=padding,
+            cursor_foreground_priority="renderable",
         )  # fmt: skip
         self._columns_now: tuple[Column, ...] = ()
         self._keys: list[str] = []
