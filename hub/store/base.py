@@ -42,6 +42,9 @@ class Store(Protocol):
     def stored(self, lsn: int) -> list[tuple[int, int]]:
         """``(lsn, readings)`` of every batch with stored readings up to ``lsn``, ascending: for the ledger's proof."""
 
+    def counts(self, device: str | None = None) -> tuple[int, dict[tuple[str, int], int]]:
+        """The cursor, and the stored readings by device and epoch up to it, as of one moment: for the ledger."""
+
     def statistics(self) -> dict[str, Any]:
         """Sizes and counters for health and /metrics."""
 

@@ -1,5 +1,6 @@
 """A store in memory, for tests and for hubs that are to forget: plain lists, the same answers as the others."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -95,6 +96,12 @@ class MemoryStore:
             if reading.lsn <= lsn:
                 counts[reading.lsn] = counts.get(reading.lsn, 0) + 1
         return sorted(counts.items())
+
+    def counts(self, device: str | None = None) -> tuple[int, dict[tuple[str, int], int]]:
+        """Cursor, and readings by device and epoch."""
+        devices = {one.number: one.device for one in self._book.select(None, None)}
+        counts = Counter((devices[reading.series], reading.epoch) for reading in self._readings)
+        return self._cursor, {key: count for key, count in counts.items() if device in (None, key[0])}
 
     def statistics(self) -> dict[str, Any]:
         """Counters."""

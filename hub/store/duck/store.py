@@ -96,6 +96,11 @@ class DuckStore:
         with self._reading(STORED_SECONDS) as cursor:
             return answers.stored(cursor, lsn)
 
+    def counts(self, device: str | None = None) -> tuple[int, dict[tuple[str, int], int]]:
+        """Cursor and stored readings by device and epoch, of one transaction."""
+        with self._reading(STORED_SECONDS) as cursor:
+            return answers.counts(cursor, device)
+
     def statistics(self) -> dict[str, Any]:
         """Counters and bytes on disk."""
         log = self._path.with_name(self._path.name + ".wal")

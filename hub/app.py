@@ -1,0 +1,304 @@
+"""The composition root: opens what is on disk, wires the rooms, and owns the root nursery and the phases of the end."""
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import trio
+
+from hub.config import Settings, address
+from hub.control.follower import ControlFollower
+from hub.control.live import Live
+from hub.control.registry import Registry
+from hub.control.router import Router
+from hub.data_directory import MIB, HubError, make_store, open_journal, open_state, own_directory, read_identity
+from hub.edge.certificates import CertificateError, server_context
+from hub.edge.edge import Edge
+from hub.edge.http import application, serve_http
+from hub.edge.listener import Limits
+from hub.edge.rooms import Rooms
+from hub.followers.account import AccountFollower
+from hub.followers.acks import Acks
+from hub.followers.base import Follower
+from hub.followers.ledger import Counts, Ledger
+from hub.followers.live import LiveFollower
+from hub.followers.loop import Followers
+from hub.followers.store import MirrorFollower, StoreFollower
+from hub.ingest.credit import Credit
+from hub.ingest.ingest import Ingest
+from hub.ingest.marks import Marks
+from hub.journal import Journal, JournalFailed
+from hub.log import configure
+from hub.model import Model, ModelError, load_models
+from hub.ports import Ports, Worker
+from hub.query import Columns, Question
+from hub.state import State
+from hub.store.base import Store
+
+READY_FILE: Final = "hub.json"  # in the data directory while the hub takes links: pid, url, http, log
+CATCH_UP_SECONDS: Final = 20.0  # for followers at the end; what they miss they take at the next start
+
+log = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings, ports: Ports | None = None) -> int:
+    """Run a hub until SIGTERM or SIGINT. The exit code: 0 stopped, 1 failed, 2 cannot start like this."""
+    configure(settings.log.level, settings.log.format)
+    try:
+        trio.run(_until_signal, settings, ports or Ports())
+    except HubError as error:
+        log.error("the hub ends", why=str(error))
+        return 2 if error.usage else 1
+    return 0
+
+
+async def _until_signal(settings: Settings, ports: Ports) -> None:
+    stop = trio.Event()
+
+    async def wait_for_signal() -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for number in signals:
+                if stop.is_set():
+                    os._exit(1)  # asked twice: what is acked is on disk, the rest is with the devices
+                log.info("stopping", signal=signal.Signals(number).name)
+                stop.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait_for_signal)
+        failure = await _failure_of(settings, ports, stop)
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _failure_of(settings: Settings, ports: Ports, stop: trio.Event) -> HubError | None:
+    """Run the hub; why it failed. Nurseries wrap exceptions in groups: here they are taken out again."""
+    failure: BaseException | None = None
+    try:
+        await run_hub(settings, ports, stop)
+    except* (HubError, JournalFailed) as group:
+        failure = group
+        while isinstance(failure, BaseExceptionGroup):
+            failure = failure.exceptions[0]
+    return failure if isinstance(failure, HubError | None) else HubError(str(failure))
+
+
+@dataclass
+class House:
+    """What is open and wired."""
+
+    settings: Settings
+    ports: Ports
+    journal: Journal
+    registry: Registry
+    router: Router
+    followers: Followers
+    edge: Edge
+    rooms: Rooms
+    store: Store
+    log: str
+
+
+async def run_hub(
+    settings: Settings,
+    ports: Ports,
+    stop: trio.Event,
+    *,
+    task_status: trio.TaskStatus[House] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a hub until ``stop`` is set, then drain it. ``started`` when it takes links; HubError when it cannot."""
+    tls = None if settings.tls.insecure_ws else _tls(settings)
+    models = _models(settings)
+    worker, state_worker, store_worker = ports.worker(), ports.worker(), ports.worker()
+    async with (
+        own_directory(settings, ports),
+        open_state(settings, state_worker) as state,
+        open_journal(settings, ports, worker) as (journal, marks),
+        make_store(settings, store_worker) as store,
+    ):
+        identity = await read_identity(settings, ports, worker)
+        house = await _wire(settings, ports, state, state_worker, journal, marks, store, store_worker, models, identity)
+        async with trio.open_nursery() as core:
+            core.start_soon(journal.run)
+            await core.start(house.followers.run)
+            core.start_soon(house.router.run)
+            core.start_soon(house.registry.run)
+            await _serve(house, tls, stop, task_status)
+            await journal.wait_durable(journal.appended)
+            with trio.move_on_after(CATCH_UP_SECONDS):
+                await house.followers.reached(journal.durable)
+            await house.registry.flush()
+            core.cancel_scope.cancel()
+    log.info("stopped", durable=journal.durable)
+
+
+def _tls(settings: Settings) -> Any:
+    try:
+        return server_context(settings.path(settings.tls.certificate), settings.path(settings.tls.key))
+    except CertificateError as error:
+        raise HubError(str(error), usage=True) from None
+
+
+def _models(settings: Settings) -> Mapping[str, Model]:
+    directory = settings.models.directory
+    try:
+        return load_models(settings.path(directory) if directory else None)
+    except ModelError as error:
+        raise HubError(str(error), usage=True) from None
+
+
+# --- wiring ----------------------------------------------------------------------------------------------------------
+
+
+async def _wire(
+    settings: Settings,
+    ports: Ports,
+    state: State,
+    state_worker: Worker,
+    journal: Journal,
+    marks: Marks,
+    store: Store,
+    store_worker: Worker,
+    models: Mapping[str, Model],
+    identity: str,
+) -> House:
+    """Make every room and hand each what it needs of the others."""
+    clock, limits = ports.clock, settings.limits
+    ingest = Ingest(
+        journal, marks, clock, Credit(limits.ingest_mb * MIB, limits.links), identity, models.get,
+        frame=limits.frame_bytes, idle=limits.idle_seconds * 2.5,
+    )  # fmt: skip
+    registry = Registry(state, state_worker, clock, ports.randomness)
+    router = Router(state, state_worker, clock, ports.randomness, registry, models.get)
+    live = Live(models.get)
+    await registry.load()
+    await router.load()
+    for presence in registry.presences():
+        live.presence(presence)
+    registry.on_presence.append(live.presence)
+    router.on_change.append(live.command)
+    reader = ports.worker()
+
+    async def ask(question: Question) -> Columns:
+        rows, seconds = settings.store.query_rows, settings.store.query_seconds
+        return await reader.run(lambda: store.ask(question, rows=rows, seconds=seconds))
+
+    async def stored(lsn: int) -> list[tuple[int, int]]:
+        return await reader.run(store.stored, lsn)
+
+    async def twin(device: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        known = await state_worker.run(state.twins.get, device)
+        return known.desired, known.reported
+
+    async def counts(device: str | None) -> Counts:
+        return await reader.run(store.counts, device)
+
+    ledger = Ledger(journal, state, state_worker, counts, registry.next)
+    rooms = Rooms(
+        ingest=ingest, journal=journal, registry=registry, router=router, live=live, clock=clock, models=models,
+        log=identity, version=version("telemetrio"), directory=journal.directory, ask=ask, stored=stored,
+        ledger=ledger.entries, twin=twin, followers=lambda: followers.status(), problems=lambda: problems(),
+    )  # fmt: skip
+    edge = Edge(rooms, Limits(silence=limits.idle_seconds, frame=limits.frame_bytes, half_open=limits.half_open,
+                              links=limits.links))  # fmt: skip
+    members: list[Follower] = [
+        Acks(edge.acked, edge.rejected),
+        LiveFollower(live.publish),
+        ControlFollower(state, state_worker, clock, router),
+        AccountFollower(state, state_worker),
+        StoreFollower(store, store_worker),
+    ]
+    if settings.mirror.url:
+        members.append(_mirror(settings, ports, state, state_worker))
+    followers = Followers(journal, members, _follower_failed)
+
+    def problems() -> list[str]:
+        wrong = [f"follower {f['name']} is {f['lag']} records behind: {f['error']}" for f in followers.status()
+                 if not f["healthy"]]  # fmt: skip
+        if journal.stalled:
+            wrong.append("the disk of the journal is full: nothing is acked until there is space")
+        return wrong
+
+    return House(settings, ports, journal, registry, router, followers, edge, rooms, store, identity)
+
+
+# --- serving, and the end --------------------------------------------------------------------------------------------
+
+
+async def _serve(house: House, tls: Any, stop: trio.Event, task_status: trio.TaskStatus[House]) -> None:
+    """Take links until ``stop``; then tell everybody, let them go, and return."""
+    settings, ports = house.settings, house.ports
+    host, port = address(settings.hub.listen)
+    http_host, http_port = address(settings.hub.http)
+    ready = settings.data / READY_FILE
+    async with trio.open_nursery() as nursery:
+        app = application(_statistics(house), house.rooms.problems)
+        try:
+            http_port = await nursery.start(serve_http, app, http_host, http_port)
+        except OSError as error:
+            raise _taken("hub.http", settings.hub.http, error) from None
+        async with trio.open_nursery() as links:
+            try:
+                port = await links.start(house.edge.serve, ports.streams, host, port, tls)
+            except OSError as error:
+                raise _taken("hub.listen", settings.hub.listen, error) from None
+            told = {
+                "pid": os.getpid(), "url": f"{'ws' if tls is None else 'wss'}://{_dialable(host)}:{port}",
+                "http": f"http://{http_host}:{http_port}", "log": house.log,
+            }  # fmt: skip
+            _write_ready(ready, told)
+            log.info("serving", **told)
+            task_status.started(house)
+            await stop.wait()
+            with suppress(FileNotFoundError):
+                ready.unlink()
+            house.edge.drain()
+        nursery.cancel_scope.cancel()
+
+
+def _statistics(house: House) -> dict[str, Any]:
+    """Every room's counters, for /metrics."""
+    return {
+        "journal": lambda: asdict(house.journal.statistics()),
+        "ingest": lambda: asdict(house.rooms.ingest.statistics()),
+        "edge": house.edge.statistics,
+        "store": house.store.statistics,
+        "followers": lambda: {f"{each['name']}_lag": each["lag"] for each in house.followers.status()},
+        "registry": lambda: {"devices": len(house.registry), "online": house.registry.online},
+    }
+
+
+def _follower_failed(name: str, error: Exception) -> None:
+    log.error("a follower cannot go on; it is tried again", follower=name, why=str(error), exc_info=error)
+
+
+def _taken(key: str, value: str, error: OSError) -> HubError:
+    text = f"cannot listen on {value} ({error.strerror or error}): free it, or write another {key} (port 0: a free one)"
+    return HubError(text, usage=True)
+
+
+def _dialable(host: str) -> str:
+    """The name under which the hub's own certificate is reached from this machine."""
+    return "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::", "localhost") else host  # noqa: S104
+
+
+def _write_ready(path: Path, told: Mapping[str, Any]) -> None:
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(told))
+    draft.replace(path)  # whoever waits for the file finds all of it
+
+
+def _mirror(settings: Settings, ports: Ports, state: State, state_worker: Worker) -> Follower:
+    from hub.store.influx import InfluxMirror  # the client takes a third of a second to import
+
+    options = settings.mirror
+    token = settings.path(options.token_file).read_text().strip() if options.token_file else ""
+    mirror = InfluxMirror(options.url, token, options.org, options.bucket)
+    return MirrorFollower(mirror, ports.worker(), state, state_worker)
