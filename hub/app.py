@@ -18,7 +18,7 @@ from hub.control.follower import ControlFollower
 from hub.control.live import Live
 from hub.control.registry import Registry
 from hub.control.router import Router
-from hub.data_directory import MIB, HubError, make_store, open_journal, open_state, own_directory, read_identity
+from hub.data_directory import MIB, HubError, open_store, open_journal, open_state, own_directory, read_identity
 from hub.edge.certificates import CertificateError, server_context
 from hub.edge.edge import Edge
 from hub.edge.http import application, serve_http
@@ -121,7 +121,7 @@ async def run_hub(
         own_directory(settings, ports),
         open_state(settings, state_worker) as state,
         open_journal(settings, ports, worker) as (journal, marks),
-        make_store(settings, store_worker) as store,
+        open_store(settings, store_worker) as store,
     ):
         identity = await read_identity(settings, ports, worker)
         house = await _wire(settings, ports, state, state_worker, journal, marks, store, store_worker, models, identity)

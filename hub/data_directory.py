@@ -13,7 +13,7 @@ from hub.ingest.marks import Marks
 from hub.journal import IdentityError, Journal, log_id
 from hub.ports import Ports, Worker
 from hub.state import State, StateError
-from hub.store.base import Store
+from hub.store.base import Store, StoreError
 from hub.wire.records import pack_marks
 
 MIB: Final = 1024 * 1024
@@ -90,8 +90,8 @@ async def open_journal(settings: Settings, ports: Ports, worker: Worker) -> Asyn
 
 
 @asynccontextmanager
-async def make_store(settings: Settings, worker: Worker) -> AsyncIterator[Store]:
-    """The store; its follower opens it, so that one that cannot be opened costs disk and queries, not ingest."""
+async def open_store(settings: Settings, worker: Worker) -> AsyncIterator[Store]:
+    """The store, open. One that cannot be opened costs disk and queries, not ingest: its follower tries again."""
     store: Store
     if settings.store.kind == "memory":
         from hub.store.memory import MemoryStore
@@ -101,6 +101,10 @@ async def make_store(settings: Settings, worker: Worker) -> AsyncIterator[Store]
         from hub.store.duck import DuckStore  # a second to import: only where it is used
 
         store = DuckStore(settings.data / "store.duckdb", memory_mb=settings.store.memory_mb)
+    try:
+        await worker.run(store.open)
+    except StoreError as error:
+        log.error("the store cannot be opened; readings wait in the journal", why=str(error))
     try:
         yield store
     finally:

@@ -6,6 +6,7 @@ keys are those of ``[client]`` in the hub's own settings file, so that one file 
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -146,9 +147,10 @@ def _token(
         return None, "none"
     file = Path(found[key])
     try:
-        return file.read_text(encoding="ascii").strip() or None, str(file)
-    except UnicodeDecodeError:
-        raise ContextError(f"{file} holds no token; name another with --token-file") from None
+        token = file.read_text(encoding="ascii", errors="replace").strip()
+        if not re.fullmatch(r"[!-~]+", token):
+            raise ContextError(f"{file} holds no token (one line, no spaces); name another with --token-file")
+        return token, str(file)
     except OSError as error:
         if what == "enrol_token":
             return None, f"{file}: {error.strerror}"  # most commands never need it

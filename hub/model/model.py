@@ -27,7 +27,7 @@ class ValueType:
         """Read ``decimal(2)`` and the like; ModelError when it is none of them."""
         if text in VALUE_TYPES and text != "decimal(n)":
             return cls(text)
-        found = re.fullmatch(r"decimal\((\d{1,2})\)", text) if isinstance(text, str) else None
+        found = re.fullmatch(r"decimal\(([0-9]{1,2})\)", text) if isinstance(text, str) else None
         if found is None or int(found[1]) > MAX_SCALE:
             raise ModelError(f"{text!r} is no value type: use one of {', '.join(VALUE_TYPES)}, n from 0 to {MAX_SCALE}")
         return cls("decimal", int(found[1]))

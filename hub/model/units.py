@@ -42,6 +42,7 @@ def is_unit(text: str) -> bool:
 
 def nearest_unit(text: str) -> str | None:
     """The registered unit that ``text`` was probably meant to be."""
-    usual = {"C": "Cel", "°C": "Cel", "celsius": "Cel", "percent": "%", "rpm": "1/min", "degC": "Cel"}
-    found = usual.get(text) or next(iter(get_close_matches(text, UNITS, n=1, cutoff=0.4)), None)
-    return found or next((unit for unit, meaning in UNITS.items() if text.lower() in meaning.lower()), None)
+    usual = {"C": "Cel", "°C": "Cel", "celsius": "Cel", "degC": "Cel", "percent": "%", "rpm": "1/min"}
+    word = text.lower()
+    named = (unit for unit, meaning in UNITS.items() if len(word) > 2 and meaning.startswith(word))
+    return usual.get(text) or next(named, None) or next(iter(get_close_matches(text, UNITS, n=1, cutoff=0.5)), None)

@@ -10,10 +10,12 @@ UNITS: Final[dict[str, int]] = {
     "us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000,
     "w": 604_800_000_000,
 }  # fmt: skip
-_PART: Final = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)(us|ms|s|m|h|d|w)")
+_PART: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(us|ms|s|m|h|d|w)")
 _DURATION: Final = re.compile(rf"(?:{_PART.pattern})+")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
-_INSTANT: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s?([Zz]|[+-]\d\d:\d\d)?")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_INSTANT: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+)
 _NOW: Final = re.compile(r"now\s*(?:([+-])\s*(.+))?")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST: Final = 2**53  # us; what a double holds exactly

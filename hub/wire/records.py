@@ -49,9 +49,7 @@ def pack_born(birth: Birth) -> bytes:
 def pack_epoch(given: EpochGiven) -> bytes:
     """A fresh epoch; the LSN in ``given`` is not written, the journal has it."""
     fields = [given.device, given.epoch, given.previous, given.reason, given.received, given.next, given.double]
-    return bytes([EPOCH]) + dumps(
-        [given.device, given.epoch, given.previous, given.reason, given.received, given.next, given.double]
-    )
+    return bytes([EPOCH]) + dumps(fields)
 
 
 def pack_gap(gap: Gap) -> bytes:

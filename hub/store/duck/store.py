@@ -40,7 +40,9 @@ class DuckStore:
         self._counters = dict.fromkeys(("readings", "commits", "checkpoints", "checkpoints_put_off", "reopened"), 0)
 
     def open(self) -> int:
-        """Open or create the file; the cursor. StoreError says what to do with a damaged or foreign file."""
+        """Open or create the file, unless it is open; the cursor. StoreError says what to do with a damaged file."""
+        if self._root is not None:
+            return self._cursor
         root = connect(self._path, self._memory_mb, self._threads)
         try:
             self._cursor = read_cursor(root)
