@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -26,14 +27,24 @@ def url(tmp_path: Path) -> Iterator[str]:
         BINARY, f"-httpListenAddr={address}", f"-storageDataPath={tmp_path / 'victoria'}", "-retentionPeriod=100y",
         "-memory.allowedBytes=200MB",
     ]  # fmt: skip
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "started VictoriaMetrics" in line:
-                break
-        yield f"http://{address}"
-        process.kill()
-        process.stderr.read()
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            wait_until_it_answers(f"http://{address}", process)
+            yield f"http://{address}"
+        finally:
+            process.kill()
+
+
+def wait_until_it_answers(url: str, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(1000):
+        try:
+            assert urlopen(f"{url}/health").read() == b"OK"
+        except OSError:
+            assert process.poll() is None, "victoria-metrics ended at once"
+            time.sleep(0.01)  # it says nowhere that it listens
+        else:
+            return
+    raise AssertionError("victoria-metrics does not answer")
 
 
 def export(url: str) -> dict[tuple[str, str], list[tuple[int, float]]]:
