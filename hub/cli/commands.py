@@ -27,7 +27,7 @@ def send(
 ) -> int:
     """Send a command to a device and wait for its result.
 
-    Arguments are key=value, typed as the device's model says: telemetrio send pump-01 set_speed rpm=1200
+    Arguments are key=value, typed as the device's model says: telemetrio send pump-01 set_speed speed=1200
     """
     from hub.cli.ask import with_operator
     from hub.cli.exits import STATES

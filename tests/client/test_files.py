@@ -44,9 +44,9 @@ def test_flag_before_environment_before_this_folder(home: Path) -> None:
 
 
 def test_a_token_file_by_flag_is_before_a_token_of_the_environment(home: Path) -> None:
-    (home / "token").write_text("from file")
+    (home / "token").write_text("from-file")
     context = find_context(Flags(token_file=home / "token"), environment(home, TELEMETRIO_TOKEN="from env"))
-    assert context.token == "from file"
+    assert context.token == "from-file"
 
 
 def test_a_hub_on_a_free_port_tells_its_url(home: Path) -> None:
@@ -75,6 +75,13 @@ def test_what_is_wrong_is_told(home: Path, content: str | None, words: str) -> N
 def test_an_enrol_token_that_is_missing_hinders_nobody(home: Path) -> None:
     (home / "telemetrio.toml").write_text('[client]\nenrol_token_file = "none"\n')
     assert find_context(environment=environment(home)).enrol_token is None
+
+
+@pytest.mark.parametrize("content", ["", "two words", "two\nlines", "t\u00f6ken", "\x00"])
+def test_a_file_that_holds_no_token(home: Path, content: str) -> None:
+    (home / "token").write_text(content)
+    with pytest.raises(ContextError, match="holds no token"):
+        find_context(Flags(token_file=home / "token"), environment(home))
 
 
 def test_tokens_are_not_in_the_repr(home: Path) -> None:

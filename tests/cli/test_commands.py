@@ -1,0 +1,346 @@
+import csv
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import trio
+
+from hub.model import parse_model
+from hub.wire.operator import Ask, Call, Send, Subscribe
+from tests.client.fakehub import TIME, Fails, FakeHub, command
+
+pytestmark = pytest.mark.trio
+
+MODEL = parse_model(
+    """
+description = "for tests"
+[metrics.speed]
+unit = "1/min"
+[commands.set_speed]
+description = "to so many turns"
+[commands.set_speed.arguments.rpm]
+type = "int"
+min = 0
+max = 3000
+""",
+    "pump",
+).to_plain()
+DEVICE = {
+    "device": "p1", "model": "pump", "state": "online", "since": TIME, "last_seen": TIME, "software": "=1\x1b[2J",
+    "labels": {"site": "north"}, "address": "10.0.0.1", "epoch": 1, "through": 9, "waiting": 0,
+}  # fmt: skip
+ENTRY = {
+    "device": "p1", "epoch": 1, "next": 11, "kept": [[1, 9]], "waiting": [[10, 10]], "dropped": [], "lost": [],
+    "moved": [], "closed": False, "unknown_above": False, "received": 27, "stored": 25, "pending": 0,
+    "rejected": {"out_of_range": 2}, "expired": 0, "removed": 0, "dropped_readings": 0, "balanced": True,
+}  # fmt: skip
+STATUS = {
+    "version": "0.1.0", "log": "x", "time": TIME, "uptime": 1.0, "ready": True, "links": 1, "devices": 1,
+    "frames_per_s": 0.0, "readings_per_s": 0.0, "ack_ms_p50": 1.0, "ack_ms_p99": 2.0, "appended": 5, "durable": 5,
+    "received": 1, "accepted": 1, "rejected": 0, "duplicate": 0,
+    "followers": [{"name": "store", "cursor": 5, "lag": 0, "healthy": True, "error": None}], "problems": [],
+}  # fmt: skip
+
+
+def hub(**fields: Any) -> FakeHub:
+    verbs = {"devices.show": lambda args: DEVICE | {"device": args["device"]}, "models.show": MODEL}
+    return FakeHub(verbs=verbs | fields.pop("verbs", {}), **fields)
+
+
+def raises(code: str, text: str) -> Any:
+    def handler(args: object) -> None:
+        raise Fails(code, text)
+
+    return handler
+
+
+# --- send and commands
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("succeeded", 0), ("failed", 6), ("rejected", 6), ("timed_out", 124), ("unreachable", 5), ("expired", 124)],
+)
+async def test_send_waits_and_its_exit_code_tells_how_it_ended(ask, state, code) -> None:
+    fake = hub(states=[{"state": "queued"}, {"state": "sent"}, {"state": state, "value": {"rpm": 1200}}])
+    ran = await ask(fake, "send", "p1", "set_speed", "rpm=1200", "--timeout", "2s", "-o", "json")
+    assert ran.code == code
+    assert [info["state"] for info in json.loads(ran.out)] == [state]
+    sent = [request for request in fake.asked if isinstance(request, Send)]
+    assert [(each.device, each.name, dict(each.args), each.timeout, each.wait) for each in sent] == [
+        ("p1", "set_speed", {"rpm": 1200}, 2.0, True)
+    ]
+
+
+async def test_send_without_waiting(ask) -> None:
+    ran = await ask(hub(states=[{"state": "queued"}]), "send", "p1", "set_speed", "rpm=1", "--no-wait")
+    assert (ran.code, json.loads(ran.out)["state"]) == (0, "queued")
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("reboot",), "there are: set_speed"),
+        (("set_speed", "rpm=fast"), "rpm"),
+        (("set_speed", "rpm=5000"), "3000"),
+        (("set_speed",), "rpm"),
+        (("set_speed", "speed=1"), "speed"),
+    ],
+)
+async def test_a_wrong_command_or_argument_never_leaves(ask, words, hint) -> None:
+    fake = hub(states=[{"state": "queued"}])
+    ran = await ask(fake, "send", "p1", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert hint in ran.err
+    assert not any(isinstance(request, Send) for request in fake.asked)
+
+
+async def test_send_to_an_unknown_device(ask) -> None:
+    fake = hub(verbs={"devices.show": raises("unknown_device", "no device 'x'; see 'telemetrio devices ls'")})
+    ran = await ask(fake, "send", "x", "set_speed", "rpm=1")
+    assert ran.code == 5
+    assert "devices ls" in ran.err
+
+
+async def test_send_with_a_viewers_token(ask) -> None:
+    def refuse(args: object) -> None:
+        raise Fails("forbidden", "role viewer may not send commands; use an operator's token")
+
+    ran = await ask(hub(verbs={"devices.show": refuse}), "send", "p1", "set_speed", "rpm=1")
+    assert ran.code == 4
+    assert "operator's token" in ran.err
+
+
+async def test_commands_ls_show_cancel(ask) -> None:
+    fake = hub(
+        verbs={
+            "commands.list": [command(state="failed", value="too hot")],
+            "commands.show": lambda args: command(id=args["id"]),
+            "commands.cancel": raises("conflict", "c1 has ended already"),
+        }
+    )
+    ran = await ask(fake, "commands", "ls", "--device", "p*", "--state", "failed", "-n", "5")
+    assert json.loads(ran.out)["value"] == "too hot"
+    assert fake.asked == [Call(1, "commands.list", {"devices": ["p*"], "states": ["failed"], "limit": 5})]
+    ran = await ask(fake, "commands", "show", "c9", "-o", "json")
+    assert json.loads(ran.out) | {"id": "c9", "created": "2027-01-15T08:00:00.000000Z"} == json.loads(ran.out)
+    ran = await ask(fake, "commands", "cancel", "c1")
+    assert (ran.code, ran.err) == (1, "telemetrio: c1 has ended already\n")
+
+
+# --- devices
+
+
+async def test_devices_ls(ask) -> None:
+    fake = hub(verbs={"devices.list": [DEVICE]})
+    ran = await ask(fake, "devices", "ls", "p*", "--label", "site=north", "-o", "table")
+    assert fake.asked == [Call(1, "devices.list", {"devices": ["p*"], "labels": {"site": "north"}})]
+    assert ran.out.splitlines()[0].split() == [
+        "DEVICE",
+        "MODEL",
+        "STATE",
+        "SINCE",
+        "LAST_SEEN",
+        "WAITING",
+        "LABELS",
+        "SOFTWARE",
+    ]
+    assert "=1\\e[2J" in ran.out
+    assert "\x1b" not in ran.out
+    ran = await ask(fake, "devices", "ls", "-o", "csv", "--no-headers")
+    assert next(csv.reader([ran.out]))[-1] == "'=1\\e[2J"
+    ran = await ask(fake, "devices", "ls", "-o", "json")
+    assert json.loads(ran.out)[0]["software"] == "=1\x1b[2J"
+    assert "\x1b" not in ran.out
+    assert (await ask(hub(verbs={"devices.list": []}), "devices", "ls", "--fail-empty")).code == 7
+
+
+async def test_devices_show(ask) -> None:
+    detail = DEVICE | {
+        "metrics": [["speed", "1/min", "float64"]], "latest": [["speed", TIME, 1200.0, 0]], "ledger": [ENTRY],
+        "desired": {}, "reported": {"mode": "auto"},
+    }  # fmt: skip
+    fake = hub(verbs={"devices.show": detail})
+    ran = await ask(fake, "devices", "show", "p1", "-o", "table")
+    assert ran.code == 0
+    for word in ("online", "speed", "1/min", "1200", "good", "out_of_range 2"):
+        assert word in ran.out
+    ran = await ask(fake, "devices", "show", "p1")
+    assert json.loads(ran.out)["latest"] == [
+        {"metric": "speed", "time": "2027-01-15T08:00:00.000000Z", "value": 1200.0, "quality": 0}
+    ]
+
+
+async def test_devices_enroll_prints_or_saves_the_token(ask, place) -> None:
+    fake = hub(verbs={"devices.enroll": lambda args: {"device": args["device"], "token": "t0k"}})
+    ran = await ask(fake, "devices", "enroll", "d1", "--label", "site=north")
+    assert json.loads(ran.out) == {"device": "d1", "token": "t0k"}
+    assert fake.asked == [Call(1, "devices.enroll", {"device": "d1", "labels": {"site": "north"}})]
+    ran = await ask(fake, "devices", "enroll", "d1", "--save", "d1.token")
+    assert ran.out == ""
+    assert (place / "d1.token").read_text() == "t0k\n"
+    assert (place / "d1.token").stat().st_mode & 0o777 == 0o600
+
+
+async def test_devices_revoke(ask) -> None:
+    fake = hub(verbs={"devices.revoke": {"device": "d1"}})
+    ran = await ask(fake, "devices", "revoke", "d1")
+    assert (ran.code, ran.out) == (0, "")
+    assert "locked out" in ran.err
+
+
+# --- query and tail
+
+
+def answer(truncated: bool = False) -> dict[str, Any]:
+    columns = {
+        "device": ["p1", "p\x1b"], "metric": ["speed", "note"], "unit": ["1/min", ""],
+        "time": np.array([TIME, TIME + 1], np.int64), "value": [1.5, "=cmd"], "quality": np.array([0, 2], np.int8),
+    }  # fmt: skip
+    return {"columns": columns, "truncated": truncated}
+
+
+async def test_query_asks_what_was_typed(ask) -> None:
+    fake = hub(parts=[answer()])
+    words = "speed --device p* --label site=north --since 2027-01-01 --until 2027-01-02 --every 1m --agg mean,max -n 5"
+    ran = await ask(fake, "query", *words.split())
+    assert ran.code == 0
+    assert [request.question for request in fake.asked if isinstance(request, Ask)] == [
+        {
+            "metrics": ["speed"], "devices": ["p*"], "labels": {"site": "north"}, "since": 1798761600000000,
+            "until": 1798848000000000, "every": 60_000_000, "aggregates": ["mean", "max"], "limit": 5,
+        }
+    ]  # fmt: skip
+
+
+async def test_query_in_every_format(ask) -> None:
+    first = {
+        "device": "p1", "metric": "speed", "unit": "1/min", "time": "2027-01-15T08:00:00.000000Z", "value": 1.5,
+        "quality": "good",
+    }  # fmt: skip
+    for kind in ("json", "ndjson"):
+        ran = await ask(hub(parts=[answer()]), "query", "-o", kind)
+        rows = json.loads(ran.out) if kind == "json" else [json.loads(line) for line in ran.out.splitlines()]
+        assert rows[0] == first
+        assert rows[1]["quality"] == "rewound"
+    ran = await ask(hub(parts=[answer()]), "query", "-o", "csv")
+    assert ran.out.splitlines()[1:] == [
+        "p1,speed,1/min,2027-01-15T08:00:00.000000Z,1.5,good",
+        "p\\e,note,,2027-01-15T08:00:00.000001Z,'=cmd,rewound",
+    ]
+    ran = await ask(hub(parts=[answer(truncated=True)]), "query", "-o", "table")
+    assert ran.out.splitlines()[1].split() == ["p1", "speed", "1/min", "2027-01-15T08:00:00.000000Z", "1.5", "good"]
+    assert "--limit" in ran.err
+
+
+async def test_query_that_matches_nothing(ask) -> None:
+    nothing = {"columns": {name: [] for name in answer()["columns"]}, "truncated": False}
+    ran = await ask(hub(parts=[nothing]), "query")
+    assert (ran.code, ran.out, ran.err) == (0, "", "telemetrio: nothing matches\n")
+    assert (await ask(hub(parts=[nothing]), "query", "--fail-empty", "-o", "json")).code == 7
+
+
+async def test_a_question_the_hub_refuses(ask) -> None:
+    ran = await ask(hub(), "query", "nonsense")
+    assert ran.code == 2
+    assert "no such metric" in ran.err
+
+
+READINGS = ("readings", [["p1", "speed", TIME, 1.5, 0], ["p1", "temp\x1b", TIME, 20.0, 1]])
+
+
+async def test_tail_stops_after_n(ask) -> None:
+    fake = hub(updates=[READINGS, READINGS])
+    ran = await ask(fake, "tail", "p1", "--metric", "s*", "-n", "3")
+    assert ran.code == 0
+    assert [json.loads(line)["metric"] for line in ran.out.splitlines()] == ["speed", "temp\x1b", "speed"]
+    assert isinstance(fake.asked[0], Subscribe)
+    assert (fake.asked[0].kinds, fake.asked[0].devices, fake.asked[0].metrics) == (("readings",), ("p1",), ("s*",))
+
+
+async def test_tail_stops_after_a_time_and_tells_what_was_left_out(ask) -> None:
+    ran = await ask(hub(updates=[READINGS, ("skipped", {"count": 7})]), "tail", "--for", "0.3", "-o", "table")
+    assert ran.code == 0
+    assert ran.out.splitlines()[1].split() == ["2027-01-15T08:00:00.000000Z", "p1", "speed", "1.5", "good"]
+    assert "7 readings left out" in ran.err
+
+
+async def test_tail_of_a_hub_that_stops(ask) -> None:
+    ran = await ask(hub(updates=[READINGS], hang_up=(1001, "going away")), "tail", "-o", "json")
+    assert ran.code == 3
+    assert len(json.loads(ran.out)) == 2
+    assert "1001 going away" in ran.err
+
+
+# --- ledger, status, reachability
+
+
+async def test_a_ledger_that_balances(ask) -> None:
+    ran = await ask(hub(verbs={"ledger": [ENTRY]}), "ledger", "-o", "json")
+    told = json.loads(ran.out)
+    assert (ran.code, ran.err) == (0, "")
+    assert told["balanced"] is True
+    assert (told["batches"], told["kept"], told["waiting"], told["stored"], told["rejected"]) == (
+        10, 9, 1, 25, {"out_of_range": 2},
+    )  # fmt: skip
+    assert told["entries"][0]["kept"] == [[1, 9]]
+    ran = await ask(hub(verbs={"ledger": [ENTRY]}), "ledger", "p1", "-o", "table")
+    assert ran.out.splitlines()[1].split()[:5] == ["p1", "1", "11", "9", "10"]
+
+
+async def test_loss_at_the_hub_is_said_first_and_fails(ask) -> None:
+    lost = ENTRY | {"kept": [[1, 7]], "lost": [[8, 9]]}
+    other = ENTRY | {"device": "p2", "balanced": False, "problem": "stored differs: 24, not 25"}
+    ran = await ask(hub(verbs={"ledger": [other, lost]}), "ledger")
+    assert ran.code == 1
+    assert ran.err.splitlines() == [
+        "telemetrio: lost at the hub: p1 epoch 1: batches 8-9",
+        "telemetrio: does not balance: p2 epoch 1: stored differs: 24, not 25",
+    ]
+
+
+async def test_hub_status(ask) -> None:
+    ran = await ask(hub(verbs={"status": STATUS}), "hub", "status", "-o", "table")
+    assert ran.code == 0
+    assert "store" in ran.out
+    ran = await ask(hub(verbs={"status": STATUS | {"ready": False, "problems": ["disk full"]}}), "hub", "status")
+    assert (ran.code, json.loads(ran.out)["problems"]) == (1, ["disk full"])
+
+
+async def test_an_unreachable_hub(telemetrio, place, trust) -> None:
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    await listeners[0].aclose()
+    (place / "token").write_text("t")
+    words = ("--url", f"wss://localhost:{port}", "--token-file", "token", "--ca", str(trust.ca))
+    ran = await trio.to_thread.run_sync(telemetrio, "hub", "status", *words)
+    assert (ran.code, ran.out) == (3, "")
+    assert "nobody listens" in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+async def test_a_wrong_token(ask, place) -> None:
+    (place / "other").write_text("wrong")
+    ran = await ask(hub(), "hub", "status", "--token-file", "other")
+    assert ran.code == 4
+    assert "does not know the token" in ran.err
+
+
+async def test_doctor_tells_each_finding(ask) -> None:
+    ran = await ask(hub(verbs={"status": STATUS}), "doctor", "-o", "json")
+    found = {finding["check"]: finding["good"] for finding in json.loads(ran.out)}
+    assert found["hub"]
+    assert found["token"]
+    assert not found["clock"], "the fake hub lives in 2027"
+    assert ran.code == 1
+
+
+async def test_config_show_names_origins_and_hides_tokens(ask, monkeypatch) -> None:
+    monkeypatch.setenv("TELEMETRIO_TOKEN", "hush")
+    ran = await ask(hub(token="hush"), "config", "show")
+    told = {row["setting"]: row for row in map(json.loads, ran.out.splitlines())}
+    assert told["client.token"] == {"setting": "client.token", "value": "(set)", "origin": "TELEMETRIO_TOKEN"}
+    assert told["client.url"]["origin"] == "telemetrio.toml"
+    assert "hub.listen" in told
+    assert "hush" not in ran.out
