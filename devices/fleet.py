@@ -81,7 +81,8 @@ class Fleet:
 
     def _problems(self) -> list[str]:
         found = list(self._stopped.values())
-        found += [f"{each.name}: {each.trouble}" for each in self._linkages if each.trouble and not each.linked]
+        apart = [each for each in self._linkages if not each.linked and each.name not in self._stopped]
+        found += [f"{each.name}: {each.trouble}" for each in apart if each.trouble]
         more = len(found) - PROBLEMS_TOLD
         return found if more <= 0 else [*found[:PROBLEMS_TOLD], f"and {more} more"]
 

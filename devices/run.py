@@ -119,7 +119,7 @@ async def _enrol(target: Target, options: Options, devices: Mapping[str, Mapping
 async def _run(target: Target, members: list[Member], options: Options, stop: trio.Event | None) -> FleetReport:
     """Run until a signal, the time or ``stop``, whichever comes first."""
     fleet = Fleet(target, members, options.ports, memory=options.memory)
-    stop = stop or trio.Event()
+    stop = trio.Event() if stop is None else stop
     async with trio.open_nursery() as nursery:
         for watch in _watches(fleet, options, stop):
             nursery.start_soon(watch)

@@ -8,7 +8,7 @@ from devices.signals import seed_of
 from devices.source import Handler, Progress
 from hub.wire.messages import Columns, Plain, Value
 
-LONGEST_CATCH_UP: Final = 600  # seconds of physics calculated at once; after a longer pause the rest never happened
+LONGEST_CATCH_UP: Final = 3_600  # seconds of physics calculated at once, the longest interval; more never happened
 
 
 class Physics:

@@ -13,6 +13,7 @@ from devices.report import Figures
 from devices.source import CommandFailed, Handler
 from devices.spool import MemorySpool, Numbered
 from hub.model import Argument, CommandSpec, ValueType
+from hub.ports import Streams
 from hub.wire.messages import Declared, Plain, Row
 from tests.devices.hubend import TARGET, HubEnd, TrioClock
 
@@ -77,13 +78,13 @@ class Switched:
 
 @asynccontextmanager
 async def switched_on(
-    hub: HubEnd, *, period: float = 1.0, memory: int = 1 << 20, name: str = "dev-01"
+    hub: HubEnd, *, period: float = 1.0, memory: int = 1 << 20, name: str = "dev-01", streams: Streams | None = None
 ) -> AsyncIterator[Switched]:
     """A counting device, linked by the real linkage; the block watches it."""
     source, spool, figures = Counting(period), MemorySpool(memory), Figures()
     device = Device(name, source, spool, TrioClock(), figures)
     ports = hub.ports()
-    on = Switched(device, Linkage(device, TARGET, ports.streams, ports.randomness), source, spool, figures)
+    on = Switched(device, Linkage(device, TARGET, streams or ports.streams, ports.randomness), source, spool, figures)
 
     async def measure() -> None:
         with on.measuring:

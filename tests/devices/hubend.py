@@ -23,6 +23,7 @@ from hub.wire.messages import (
     Bye,
     DeviceMessage,
     Dropped,
+    Goaway,
     Hello,
     HubMessage,
     Result,
@@ -59,8 +60,9 @@ class Middle:
 class Close(Exception):
     """Raised by a test's hook: the hub closes the link."""
 
-    def __init__(self, code: int, reason: str = "") -> None:
+    def __init__(self, code: int, reason: str = "", retry_after: float | None = None) -> None:
         super().__init__(code, reason)
+        self.retry_after = retry_after
         self.code = code
         self.reason = reason
 
@@ -175,6 +177,8 @@ class HubEnd:
         try:
             await self._converse(name, link)
         except Close as close:
+            if close.retry_after is not None:
+                await link.send_message(encode(Goaway(close.retry_after, close.reason)))
             await link.aclose(close.code, close.reason)
         except RemoteProtocolError as error:
             await link.aclose(error.code, error.text)

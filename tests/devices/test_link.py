@@ -124,12 +124,12 @@ async def test_goaway_before_welcome_counts_as_well(autojump_clock: MockClock, h
     def hook(end: HubEnd, name: str, message: DeviceMessage) -> None:
         if isinstance(message, Hello) and away:
             away.clear()
-            raise Close(1013, "overload")
+            raise Close(1013, "overload", retry_after=9.0)
 
     hub.hook = hook
     async with switched_on(hub):
         await trio.sleep(10)
-        assert gaps(hub) == [0.25]
+        assert gaps(hub) == [9.25]
 
 
 async def test_only_a_stable_link_makes_the_backoff_small_again(autojump_clock: MockClock, hub: HubEnd) -> None:
