@@ -55,7 +55,8 @@ def columns(draw: st.DrawFn) -> m.Columns:
 def hellos(draw: st.DrawFn) -> m.Hello:
     next_ = draw(numbers)
     named = draw(st.booleans())
-    metrics = draw(st.lists(st.builds(m.Declared, names, st.text(max_size=16), ids), max_size=4, unique_by=lambda metric: metric.name))
+    declared = st.builds(m.Declared, names, st.text(max_size=16), ids)
+    metrics = draw(st.lists(declared, max_size=4, unique_by=lambda metric: metric.name))
     return m.Hello(
         draw(names), draw(numbers) if named else None, draw(ids) if named else None, draw(st.integers(0, next_ - 1)),
         draw(st.integers(1, next_)), next_, tuple(metrics), draw(st.none() | instants), draw(st.none() | counts),
