@@ -1,0 +1,258 @@
+"""One link's door to the journal."""
+
+import pytest
+import trio
+import trio.testing
+
+from hub.ingest.credit import Credit
+from hub.ingest.ingest import Superseded
+from hub.wire.errors import CloseCode, RemoteProtocolError
+from hub.wire.kept import Born, EpochGiven, Gap, Kept, Marked
+from hub.wire.messages import GOOD, MAX_FRAME, REWOUND, TIME_UNKNOWN, Dropped, Event, Malformed
+from hub.wire.rows import resolved_times
+from tests.ingest.house import LOG, NOON, HandClock, framed, house, row
+from tests.simulation.files import SimulatedFiles
+
+pytestmark = [pytest.mark.trio, pytest.mark.usefixtures("autojump_clock")]
+
+
+async def test_p1_p2_a_first_hello_and_its_welcome() -> None:
+    async with house() as hub:
+        opening = hub.open()
+        welcome = opening.welcome
+        assert (welcome.epoch, welcome.through, welcome.held, welcome.log) == (1, 0, (), LOG)
+        assert (welcome.time, welcome.frame) == (NOON, MAX_FRAME)
+        assert hub.journal.durable < opening.lsn == hub.journal.appended, "the epoch is a record, durable before"
+        _, given, born = await hub.entries()
+        assert given == EpochGiven(2, "device", 1, None, "first", NOON, None, 0)
+        assert isinstance(born, Born)
+        assert born.birth.id == born.lsn == 3
+        assert opening.intake.birth.metrics == born.birth.metrics
+
+
+async def test_p8_what_is_kept_reads_back_as_it_was_handed_on() -> None:
+    async with house() as hub:
+        intake = hub.open().intake
+        live = [
+            intake.keep(*row(1)), intake.keep(*row(2, None)), intake.keep(*row(3, NOON, 99.0)),
+            intake.keep(*framed(Event(4, NOON, "info", "hello"))),
+        ]  # fmt: skip
+        read = await hub.kept()
+        for ours, theirs in zip(live, read, strict=True):
+            assert theirs == ours._replace(birth=theirs.birth, through=0)
+        assert [one.rows_before for one in live] == [0, 1, 2, 3]
+        assert [one.through for one in live] == [1, 2, 3, 4]
+        assert [entry for _, entry in hub.journal.tail(hub.journal.appended - 4, 9) or []] == live
+        assert (hub.ingest.frames, hub.ingest.readings, hub.ingest.accepted, hub.ingest.rejected) == (4, 3, 2, 1)
+
+
+async def test_p2_welcome_waits_for_all_that_was_appended_for_the_device() -> None:
+    async with house() as hub:
+        first = hub.open().intake
+        kept = first.keep(*row(1))
+        again = hub.open(epoch=1, first=1, next=2)
+        assert again.lsn == kept.lsn > hub.journal.durable
+        assert again.welcome.through == 1
+
+
+async def test_p5_only_the_newest_link_may_append() -> None:
+    async with house() as hub:
+        old = hub.open().intake
+        old.keep(*row(1))
+        new = hub.open(epoch=1, acked=0, first=1, next=3).intake
+        before = hub.journal.appended
+        with pytest.raises(Superseded):
+            old.keep(*row(2))
+        with pytest.raises(Superseded):
+            old.gap(Dropped(2, 2, None, "full"))
+        assert hub.journal.appended == before
+        new.keep(*row(2))
+
+
+async def test_p5_the_same_seq_with_other_content_is_a_conflict() -> None:
+    async with house() as hub:
+        hub.open().intake.keep(*row(1, NOON, 1.0))
+        intake = hub.open(epoch=1, first=1, next=2).intake
+        intake.duplicate(1, row(1, NOON, 1.0)[1])
+        assert hub.ingest.duplicates == 1
+        with pytest.raises(RemoteProtocolError) as conflict:
+            intake.duplicate(1, row(1, NOON, 2.0)[1])
+        assert conflict.value.code == CloseCode.SEQ_CONFLICT
+
+
+async def test_p5_a_conflict_is_seen_over_a_restart_and_not_where_it_was_a_gap() -> None:
+    files, clock = SimulatedFiles(), HandClock()
+    async with house(files, clock) as hub:
+        intake = hub.open().intake
+        intake.keep(*row(1, NOON, 1.0))
+        intake.gap(Dropped(2, 3, None, "full"))
+        await hub.entries()
+    async with house(files, clock) as hub:
+        intake = hub.open(epoch=1, first=1, next=4).intake
+        intake.duplicate(1, row(1, NOON, 1.0)[1])
+        intake.duplicate(2, row(2, NOON, 1.0)[1])
+        with pytest.raises(RemoteProtocolError):
+            intake.duplicate(1, row(1, NOON, 2.0)[1])
+
+
+@pytest.mark.parametrize("seq", [1, 3])
+async def test_p4_a_seq_that_is_not_expected_is_refused_and_named(seq: int) -> None:
+    async with house() as hub:
+        intake = hub.open().intake
+        intake.keep(*row(1))
+        with pytest.raises(RemoteProtocolError, match="expected seq 2") as refused:
+            intake.keep(*row(seq))
+        assert refused.value.code == CloseCode.SEQ_JUMP
+        assert hub.ingest.refused == 1
+        assert len(await hub.kept()) == 1
+
+
+async def test_p4_dropped_numbers_are_a_gap_and_the_next_one_follows() -> None:
+    async with house() as hub:
+        intake = hub.open().intake
+        intake.gap(Dropped(1, 4, 12, "spool full"))
+        kept = intake.keep(*row(5))
+        assert kept.through == 5
+        gap = next(entry for entry in await hub.entries() if isinstance(entry, Gap))
+        assert (gap.epoch, gap.dropped, gap.lost) == (1, Dropped(1, 4, 12, "spool full"), False)
+
+
+async def test_p4_what_hello_shows_to_be_missing_is_recorded_before_welcome() -> None:
+    async with house() as hub:
+        hub.open().intake.keep(*row(1))
+        opening = hub.open(epoch=1, acked=3, first=6, next=9)
+        assert opening.welcome.through == 5
+        gaps = [entry for entry in await hub.entries() if isinstance(entry, Gap)]
+        assert [(gap.dropped.first, gap.dropped.last, gap.lost) for gap in gaps] == [(2, 3, True), (4, 5, False)]
+        assert gaps[-1].lsn <= opening.lsn
+        opening.intake.keep(*row(6))
+
+
+async def test_p2_readings_of_a_rewound_device_say_so_as_far_as_they_may_be_double() -> None:
+    files, clock = SimulatedFiles(), HandClock()
+    async with house(files, clock) as hub:
+        intake = hub.open().intake
+        for seq in range(1, 8):
+            intake.keep(*row(seq))
+        intake = hub.open(epoch=1, acked=2, first=3, next=6).intake  # holds 3, 4 and 5: 1 to 3 from now on
+        assert intake.epoch == 2
+        assert intake.keep(*row(1)).verdict.quality == REWOUND
+        await hub.entries()
+    async with house(files, clock) as hub:
+        intake = hub.open(epoch=2, first=1, next=9).intake
+        qualities = [intake.keep(*row(seq)).verdict.quality for seq in range(2, 5)]
+        assert qualities == [REWOUND, REWOUND, GOOD]
+
+
+async def test_p9_each_segment_has_marks_and_the_births_that_are_used_in_it() -> None:
+    async with house(segment_bytes=600) as hub:
+        intake = hub.open().intake
+        for seq in range(1, 30):
+            intake.keep(*row(seq))
+        entries = await hub.entries()
+        known = False
+        segments = 0
+        for entry in entries:
+            if isinstance(entry, Marked):
+                known, segments = False, segments + 1
+            elif isinstance(entry, Born):
+                known = True
+                assert entry.birth.id == intake.birth.id
+            elif isinstance(entry, Kept):
+                assert known
+        assert segments > 3
+        assert [entry.seq for entry in entries if isinstance(entry, Kept)] == list(range(1, 30))
+
+
+async def test_a_birth_that_has_not_changed_is_not_written_again() -> None:
+    async with house() as hub:
+        first = hub.open().intake
+        second = hub.open(epoch=1).intake
+        other = hub.open(epoch=1, software="newer").intake
+        assert first.birth is second.birth
+        assert other.birth.id == hub.journal.appended != first.birth.id
+
+
+async def test_p11_a_malformed_batch_is_kept_and_wholly_rejected() -> None:
+    async with house() as hub:
+        intake = hub.open().intake
+        kept = intake.keep(Malformed(1, "values must be an array"), b"\x84\x02\x01\xf6\x00")
+        assert [entry.code for entry in kept.verdict.rejections] == ["malformed"]
+        assert kept.through == 1
+        (read,) = await hub.kept()
+        assert isinstance(read.body, Malformed)
+
+
+async def test_times_on_the_uptime_clock_are_resolved_once() -> None:
+    async with house() as hub:
+        intake = hub.open(uptime=60_000_000).intake  # booted a minute before noon
+        hub.clock.time += 5_000_000
+        kept = intake.keep(*row(1, 61_000_000))
+        assert resolved_times(kept).tolist() == [NOON + 1_000_000]
+        unknown = intake.keep(*row(2, None))
+        assert (unknown.verdict.quality, resolved_times(unknown).tolist()) == (TIME_UNKNOWN, [NOON + 5_000_000])
+
+
+async def test_no_time_is_rejected_while_the_hubs_own_clock_is_behind_its_newest_record() -> None:
+    async with house() as hub:
+        intake = hub.open().intake
+        intake.keep(*row(1))
+        hub.clock.time -= 3600 * 1_000_000
+        assert intake.keep(*row(2, NOON)).verdict.rejections == ()
+        hub.clock.time += 3600 * 1_000_000
+        late = intake.keep(*row(3, NOON + 3600 * 1_000_000))
+        assert [entry.code for entry in late.verdict.rejections] == ["future_time"]
+
+
+async def test_a_model_that_is_not_known_is_refused_by_name() -> None:
+    async with house() as hub:
+        with pytest.raises(RemoteProtocolError, match="'tractor'") as refused:
+            hub.open(model="tractor")
+        assert refused.value.code == CloseCode.MODEL_REFUSED
+        assert hub.journal.appended == 1
+
+
+async def test_a_link_beyond_the_budget_is_sent_away_and_credit_comes_back() -> None:
+    async with house(credit=Credit(0, 2)) as hub:
+        one, two = hub.open("one").intake, hub.open("two").intake
+        assert one.window.bytes == two.window.bytes == MAX_FRAME
+        with pytest.raises(RemoteProtocolError) as refused:
+            hub.open("three")
+        assert refused.value.code == CloseCode.OVERLOAD
+        one.close()
+        one.close()
+        hub.open("three")
+        assert hub.credit.links == 2
+
+
+async def test_a_hello_that_needs_a_record_is_sent_away_while_the_disk_is_full() -> None:
+    async with house() as hub:
+        known = hub.open().intake
+        await hub.journal.wait_durable(hub.journal.appended)
+        hub.files.capacity = hub.files.used()
+        known.keep(*row(1))
+        await trio.sleep(1)
+        assert hub.journal.stalled
+        with pytest.raises(RemoteProtocolError) as refused:
+            hub.open("another")
+        assert refused.value.code == CloseCode.OVERLOAD
+        assert hub.credit.links == 1
+        assert hub.open(epoch=1, first=1, next=2).welcome.through == 1  # to be sent once that is durable
+
+
+async def test_marks_survive_a_restart_and_a_hub_that_lost_a_record_asks_for_it_again() -> None:
+    files, clock = SimulatedFiles(), HandClock()
+    async with house(files, clock) as hub:
+        intake = hub.open().intake
+        for seq in range(1, 6):
+            intake.keep(*row(seq))
+        await hub.entries()
+        frame = row(3)[1]
+    path = next(iter(files._names))
+    content = files.content(path)
+    content[content.index(frame) + 1] ^= 1
+    async with house(files, clock) as hub:
+        opening = hub.open(epoch=1, acked=2, first=3, next=6)
+        assert (opening.welcome.through, opening.welcome.held) == (2, ((4, 5),))
+        assert opening.intake.keep(*row(3)).through == 5
+        assert opening.intake.keep(*row(6)).through == 6
