@@ -78,6 +78,7 @@ _USAGE: Final = frozenset(
         "hub.model.model.ModelError",
         "hub.model.arguments.ArgumentRefused",
         "hub.upkeep.init.InitError",
+        "hub.upkeep.claims.ClaimsError",
         "devices.enrol.NoToken",
         "devices.scenario.ScenarioError",
     }

@@ -72,21 +72,25 @@ class Ledger:
 
     def _entry(self, row: AccountRow, stored: int, pending: AccountRow | None) -> LedgerEntry:
         said = self._nexts(row.device)
-        next = row.highest + 1
-        if said is not None and said[0] == row.epoch and not row.closed:
-            next = max(next, said[1])
-        waiting = Ranges() if row.closed else row.here().missing(1, next - 1)
-        entry = LedgerEntry(
-            device=row.device, epoch=row.epoch, next=next, kept=_pairs(row.kept), waiting=_pairs(waiting),
-            dropped=_pairs(row.dropped), lost=_pairs(row.lost), moved=_pairs(row.moved), closed=row.closed,
-            unknown_above=row.unknown_above, received=row.received, stored=stored,
-            pending=0 if pending is None else pending.accepted, rejected=dict(row.rejected), expired=0, removed=0,
-            dropped_readings=row.dropped_readings, balanced=True,
-        )  # fmt: skip
-        problem = _problem(entry, (row.kept, waiting, row.dropped, row.lost, row.moved))
-        if problem is not None:
-            entry["balanced"], entry["problem"] = False, problem
-        return entry
+        next = said[1] if said is not None and said[0] == row.epoch and not row.closed else 0
+        return ledger_entry(row, next, stored, 0 if pending is None else pending.accepted)
+
+
+def ledger_entry(row: AccountRow, next: int, stored: int, pending: int) -> LedgerEntry:
+    """Both equations of one row. ``next``: what the device said of it (0: nothing); readings ``stored`` and
+    ``pending``."""
+    next = max(next, row.highest + 1)
+    waiting = Ranges() if row.closed else row.here().missing(1, next - 1)
+    entry = LedgerEntry(
+        device=row.device, epoch=row.epoch, next=next, kept=_pairs(row.kept), waiting=_pairs(waiting),
+        dropped=_pairs(row.dropped), lost=_pairs(row.lost), moved=_pairs(row.moved), closed=row.closed,
+        unknown_above=row.unknown_above, received=row.received, stored=stored, pending=pending,
+        rejected=dict(row.rejected), expired=0, removed=0, dropped_readings=row.dropped_readings, balanced=True,
+    )  # fmt: skip
+    problem = _problem(entry, (row.kept, waiting, row.dropped, row.lost, row.moved))
+    if problem is not None:
+        entry["balanced"], entry["problem"] = False, problem
+    return entry
 
 
 def _problem(entry: LedgerEntry, sets: Iterable[Ranges]) -> str | None:

@@ -1,0 +1,92 @@
+"""What a hub says of itself, for the proof: asked of the running one, or read from the files of one that is down."""
+
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from hub.client import Operator
+from hub.followers.ledger import ledger_entry
+from hub.journal.segments import SegmentReader, segment_path, segments
+from hub.ports import DiskFiles, Files
+from hub.state import State
+from hub.store.duck import DuckStore
+from hub.upkeep.verify import Claims
+
+STAND_STILL_SECONDS: Final = 5.0  # how long a hub at rest is waited for to have booked all that is durable
+
+
+class ClaimsError(Exception):
+    """There is nothing to verify; the text says what to do."""
+
+
+async def claims_of_hub(operator: Operator) -> Claims:
+    """Ask the running hub; the journal it names is then read from this machine's disk."""
+    with trio.move_on_after(STAND_STILL_SECONDS):
+        while any(  # noqa: ASYNC110  (another process sets no event here)
+            each["lag"] for each in (await operator.call("status"))["followers"]
+        ):
+            await trio.sleep(0.05)
+    cursor = next(each["cursor"] for each in (await operator.call("status"))["followers"] if each["name"] == "store")
+    pin = await operator.call("ledger.pin")
+    stored = await operator.call("ledger.stored", lsn=pin["lsn"])
+    entries = await operator.call("ledger")
+    status = await operator.call("status")
+    journal = Path(pin["journal"])
+    if not await trio.Path(journal).is_dir():
+        raise ClaimsError(f"the journal is in {journal} on the hub's machine: run this there")
+    exact = status["appended"] == pin["lsn"]
+    return Claims(journal, pin["lsn"], entries, dict(stored["batches"]), cursor, exact)
+
+
+def claims_of_files(data: Path) -> Claims:
+    """Read state and store of a hub that does not run; ClaimsError when one does, or when there is none."""
+    files = DiskFiles()
+    if not (data / "journal").is_dir():
+        raise ClaimsError(f"{data}: no hub has run here; name its settings with --config")
+    try:
+        lock = files.lock(data / "lock")
+    except BlockingIOError:
+        raise ClaimsError(f"a hub runs on {data}, but cannot be reached: look at its log") from None
+    try:
+        return _read(data, files)
+    finally:
+        lock.close()
+
+
+def _read(data: Path, files: Files) -> Claims:
+    state, store = State(data / "state.sqlite"), DuckStore(data / "store.duckdb")
+    state.open()
+    try:
+        account = state.cursors.get("account")
+        rows = {(row.device, row.epoch): row for row in state.account.all()}
+        devices = {row.device: row for row in state.devices.all()}
+    finally:
+        state.close()
+    cursor = store.open()
+    try:
+        stored = dict(store.stored(1 << 62))
+        _, counts = store.counts()
+    finally:
+        store.close()
+    lsn = _last(data / "journal", files)
+    entries = []
+    for key, row in sorted(rows.items()):
+        known = devices.get(row.device)
+        next = known.through + 1 if known is not None and known.epoch == row.epoch and known.through else 0
+        entries.append(ledger_entry(row, next, counts.get(key, 0), max(0, row.accepted - counts.get(key, 0))))
+    return Claims(data / "journal", lsn, entries, stored, cursor, account == lsn)
+
+
+def _last(journal: Path, files: Files) -> int:
+    """LSN of the last intact record."""
+    for first in reversed(segments(journal, files)):
+        reader = SegmentReader(files.open(segment_path(journal, first)), first)
+        try:
+            while reader.read():
+                pass
+        finally:
+            reader.close()
+        if reader.last is not None:
+            return reader.last
+    return 0

@@ -1,0 +1,157 @@
+"""The proof: recount the whole ledger from the journal's files, and hold it against what the hub says of itself.
+
+Runs in a process of its own and trusts nothing that the running hub remembers: every record is read from disk and
+checked, every batch counted, every stored batch compared with what the journal says was accepted of it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from hub.followers.ledger import ledger_entry
+from hub.followers.tally import Key, Tally, touched
+from hub.journal.segments import SegmentReader, segment_path, segments
+from hub.ports import Files
+from hub.state import AccountRow
+from hub.wire.kept import Birth, Entry, Kept
+from hub.wire.operator import LedgerEntry
+from hub.wire.records import RecordError, unpack
+
+PROBLEMS: Final = 100  # told one by one; what is beyond is counted
+CLAIMED: Final = ("kept", "dropped", "lost", "moved", "received", "rejected", "closed")
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What the hub says: its ledger, and what its store holds, at or after the record ``lsn``.
+
+    ``cursor``: how far the store had come before ``stored`` was asked for; every accepted batch up to it must be there.
+    ``exact``: nothing has been appended since ``lsn``, so that the ledger must agree to the last reading.
+    """
+
+    journal: Path
+    lsn: int
+    entries: Sequence[LedgerEntry]
+    stored: Mapping[int, int]  # readings by LSN of their batch
+    cursor: int
+    exact: bool
+
+
+@dataclass
+class Recount:
+    """What the files say. ``problems``: in words, worst first where there is an order."""
+
+    lsn: int = 0
+    records: int = 0
+    entries: list[LedgerEntry] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    unsaid: int = 0  # problems beyond those that are listed
+
+    def problem(self, text: str) -> None:
+        if len(self.problems) < PROBLEMS:
+            self.problems.append(text)
+        else:
+            self.unsaid += 1
+
+
+def verify(claims: Claims, files: Files) -> Recount:
+    """Read the journal up to ``claims.lsn`` and compare. Blocks for as long as that takes (about 100 MB a second)."""
+    recount = Recount(claims.lsn)
+    tally = Tally()
+    accepted: dict[int, tuple[Key, int]] = {}
+    for entry in _entries(claims, files, recount):
+        recount.records += 1
+        tally.bring(touched([entry]), {})
+        if isinstance(entry, Kept):
+            key = entry.birth.device, entry.epoch
+            if entry.seq in tally.rows[key].kept:
+                recount.problem(f"{key[0]} epoch {key[1]}: batch {entry.seq} is there again as record {entry.lsn}")
+                continue
+            if readings := entry.verdict.received - entry.verdict.rejected:
+                accepted[entry.lsn] = key, readings
+        tally.book([entry])
+    pending = _compare_store(claims, accepted, recount)
+    _compare_ledger(claims, tally.rows, accepted, pending, recount)
+    return recount
+
+
+def _entries(claims: Claims, files: Files, recount: Recount) -> Iterator[Entry]:
+    """Every record up to the pinned one; damage becomes a problem."""
+    births: dict[int, Birth] = {}
+    firsts = segments(claims.journal, files)
+    if not firsts:
+        recount.problem(f"{claims.journal}: no journal is there")
+    for at, first in enumerate(firsts):
+        following = firsts[at + 1] if at + 1 < len(firsts) else None
+        reader = SegmentReader(files.open(segment_path(claims.journal, first)), first, following=following)
+        try:
+            while chunk := reader.read():
+                for lsn, payload in chunk:
+                    if lsn > claims.lsn:
+                        break
+                    try:
+                        yield unpack(lsn, payload, births)
+                    except RecordError as error:
+                        recount.problem(f"record {lsn} cannot be understood: {error}")
+            if following is not None:
+                reader.finish()
+        finally:
+            reader.close()
+        for damage in reader.damage:
+            if damage.first_lsn <= claims.lsn:
+                recount.problem(f"the journal is damaged: records {damage.first_lsn} to {damage.last_lsn} are missing")
+
+
+def _compare_store(claims: Claims, accepted: Mapping[int, tuple[Key, int]], recount: Recount) -> dict[Key, int]:
+    """Every accepted batch is stored once and whole, or still pending; the pending readings by epoch."""
+    pending: dict[Key, int] = {}
+    for lsn, (key, readings) in accepted.items():
+        found = claims.stored.get(lsn)
+        if found is None and lsn > claims.cursor:
+            pending[key] = pending.get(key, 0) + readings
+        elif found != readings:
+            there = f"the store has {found or 0} of them"
+            recount.problem(f"{key[0]} epoch {key[1]}: {readings} readings of record {lsn} were accepted, {there}")
+    for lsn in claims.stored.keys() - accepted.keys():
+        recount.problem(f"the store has {claims.stored[lsn]} readings of record {lsn}, of which none was accepted")
+    return pending
+
+
+def _compare_ledger(
+    claims: Claims,
+    rows: Mapping[Key, AccountRow],
+    accepted: Mapping[int, tuple[Key, int]],
+    pending: Mapping[Key, int],
+    recount: Recount,
+) -> None:
+    """The recounted entries, and where the hub's ledger says otherwise."""
+    claimed = {(entry["device"], entry["epoch"]): entry for entry in claims.entries}
+    stored: dict[Key, int] = {}
+    for lsn, (key, _) in accepted.items():
+        stored[key] = stored.get(key, 0) + claims.stored.get(lsn, 0)
+    for key in sorted(rows):
+        said = claimed.get(key)
+        next = said["next"] if said is not None and not rows[key].closed else 0
+        entry = ledger_entry(rows[key], next, stored.get(key, 0), pending.get(key, 0))
+        recount.entries.append(entry)
+        if not entry["balanced"]:
+            recount.problem(f"{key[0]} epoch {key[1]}: {entry.get('problem')}")
+        for text in _differences(entry, said, claims.exact):
+            recount.problem(f"{key[0]} epoch {key[1]}: {text}")
+    if claims.exact:
+        for key in sorted(claimed.keys() - rows.keys()):
+            if claimed[key]["received"]:
+                recount.problem(f"{key[0]} epoch {key[1]}: in the hub's ledger, but not in the journal")
+
+
+def _differences(entry: LedgerEntry, said: LedgerEntry | None, exact: bool) -> Iterator[str]:
+    if said is None:
+        yield "in the journal, but not in the hub's ledger"
+    elif exact:
+        for name in CLAIMED:
+            if entry[name] != said[name]:
+                ours, theirs = entry[name], said[name]
+                yield f"{name} is {ours} by the journal, {theirs} by the hub's ledger"
+    elif entry["received"] > said["received"]:
+        yield f"{entry['received']} readings by the journal, {said['received']} by the hub's ledger, which is newer"
