@@ -48,11 +48,12 @@ def _settings(context: "Context") -> list[Finding]:
 
 
 def _certificate(context: "Context") -> list[Finding]:
-    from datetime import UTC, datetime
-
     from cryptography import x509
 
     from hub.cli.hub import settings_of
+    from hub.ports import SystemClock
+
+    now = SystemClock().now() / 1e6
 
     settings = settings_of(context.file)
     found: list[Finding] = []
@@ -63,7 +64,7 @@ def _certificate(context: "Context") -> list[Finding]:
             except ValueError:
                 found.append(("certificate", False, f"{path} is not a certificate in PEM"))
                 continue
-            days = (end - datetime.now(UTC)).days
+            days = int((end.timestamp() - now) / 86_400)
             advice = "" if days >= EXPIRY_DAYS else "; renew it"
             found.append(("certificate", days >= EXPIRY_DAYS, f"{path} is valid for {days} days{advice}"))
     return found
@@ -90,10 +91,11 @@ def _hub(context: "Context") -> list[Finding]:
         greeting = operator.greeting
         skew = (SystemClock().now() - greeting.time) / 1e6
         status: Status = await operator.call("status")
+        advice = "" if abs(skew) < SKEW_SECONDS else "; keep both with NTP"
         return [
             ("hub", True, f"{context.url} speaks version {greeting.version}"),
             ("token", True, f"{greeting.subject}, role {greeting.role}"),
-            ("clock", abs(skew) < SKEW_SECONDS, f"{skew:+.1f} s from the hub's; keep both with NTP"),
+            ("clock", abs(skew) < SKEW_SECONDS, f"{skew:+.1f} s from the hub's{advice}"),
             *(("hub", False, problem) for problem in status["problems"]),
         ]
 

@@ -37,16 +37,15 @@ def ledger(
 
 def _verify(device: str | None, reach: Reach, output: Output) -> int:
     """Take the hub's claims, or those of its files when it does not run, and recount."""
-    import time
-
     from hub.cli.ask import with_operator
     from hub.cli.run import say
     from hub.client import Unreachable
-    from hub.ports import DiskFiles
+    from hub.ports import DiskFiles, SystemClock
     from hub.upkeep.claims import claims_of_files, claims_of_hub
     from hub.upkeep.verify import verify
 
-    began = time.monotonic()
+    clock = SystemClock()
+    began = clock.monotonic()
     try:
         claims = with_operator(reach.target(), claims_of_hub)
     except Unreachable as unreachable:
@@ -58,7 +57,7 @@ def _verify(device: str | None, reach: Reach, output: Output) -> int:
     entries = [entry for entry in recount.entries if device in (None, entry["device"])]
     told = {
         "verified": True, "lsn": recount.lsn, "records": recount.records, "problems": recount.problems,
-        "problems_unsaid": recount.unsaid, "seconds": round(time.monotonic() - began, 3),
+        "problems_unsaid": recount.unsaid, "seconds": round(clock.monotonic() - began, 3),
     }  # fmt: skip
     return _tell(entries, told, output)
 
@@ -70,7 +69,8 @@ def _tell(entries: Sequence[Mapping[str, Any]], more: Mapping[str, Any], output:
     from hub.cli.run import say
 
     summary = sums(entries) | dict(more)
-    good = summary["balanced"] and not summary["lost"] and not summary.get("problems")
+    summary["balanced"] = summary["balanced"] and not summary.get("problems")
+    good = summary["balanced"] and not summary["lost"]
     for line in complaints(entries, summary):
         say(line)
     if chosen(output) == "json":

@@ -64,7 +64,8 @@ class Target:
                 "--insecure-ws or insecure_ws = true allows it)"
             )
         secure = parts.scheme == "wss"
-        return secure, host, port or (443 if secure else 80), parts.path.rstrip("/")
+        usual = 443 if secure else 80
+        return secure, host, usual if port is None else port, parts.path.rstrip("/")
 
 
 @lru_cache(maxsize=16)

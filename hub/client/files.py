@@ -89,7 +89,8 @@ def find_context(flags: Flags | None = None, environment: Mapping[str, str] | No
         elif key in section and file is not None:
             found[key], origins[key] = _beside(file, key, section[key]), str(file)
     if "url" not in found or str(found["url"]).endswith(":0"):  # port 0: whichever the hub took
-        found["url"], origins["url"] = _own_url(file, content) or (DEFAULT_URL, "default")
+        told = found.get("url", DEFAULT_URL), origins.get("url", "default")
+        found["url"], origins["url"] = _own_url(file, content) or told
     token, origins["token"] = _token(found, origins, "token", environment)
     enrol_token, origins["enrol_token"] = _token(found, origins, "enrol_token", environment)
     insecure = found.get("insecure_ws", False)

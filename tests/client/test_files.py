@@ -54,6 +54,10 @@ def test_a_hub_on_a_free_port_tells_its_url(home: Path) -> None:
     (home / "d").mkdir()
     (home / "d" / "hub.json").write_text('{"url": "wss://localhost:4711"}')
     assert find_context(environment=environment(home)).url == "wss://localhost:4711"
+    (home / "telemetrio.toml").write_text('[hub]\ndata = "d"\n[client]\nurl = "wss://localhost:0"\n')
+    assert find_context(environment=environment(home)).url == "wss://localhost:4711"
+    (home / "d" / "hub.json").unlink()
+    assert find_context(environment=environment(home)).url == "wss://localhost:0", "and nobody else's hub"
 
 
 def test_a_folder_stands_for_its_settings_file(home: Path) -> None:
