@@ -40,6 +40,7 @@ class Device:
         self._wake = trio.Event()
         self._empty = trio.Event()
         self._welcomes = 0
+        self._linked_first = 0.0
 
     @property
     def uptime(self) -> int:
@@ -79,8 +80,9 @@ class Device:
         self._wake = trio.Event()
 
     def settled(self, settled: Settled) -> None:
-        """The hub has settled batches of the spool."""
-        self.figures.settled(*settled, trio.current_time())
+        """The hub has settled batches of the spool. Waiting for the very first link is no latency of an ack."""
+        times = [max(at, self._linked_first) for at in settled.times]
+        self.figures.settled(settled.batches, settled.readings, times, trio.current_time())
         if self.spool.first == self.spool.next:
             self._empty.set()
 
@@ -93,6 +95,8 @@ class Device:
     def welcomed(self, welcome: Welcome) -> None:
         """A link is up."""
         self.linked = True
+        if not self._welcomes:
+            self._linked_first = trio.current_time()
         self._welcomes += 1
         self.figures.online += 1
         self.figures.links += 1

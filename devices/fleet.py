@@ -21,6 +21,7 @@ from hub.model import Model, ModelError
 from hub.ports import Ports, Streams
 
 PROBLEMS_TOLD: Final = 20  # in a report; a whole fleet often has one and the same
+DIALS_AT_ONCE: Final = 16  # a handshake costs both ends milliseconds of CPU; more at once would run into deadlines
 BYE_SECONDS: Final = 5.0  # for the last words, after the drain
 
 log = logging.getLogger("telemetrio.devices")
@@ -46,6 +47,7 @@ class Fleet:
         self._ports = ports
         self._members = [(member, self._device(member, memory)) for member in members]
         self._linkages: list[Linkage] = []
+        self._doorway = trio.CapacityLimiter(DIALS_AT_ONCE)
         self._stopped: dict[str, str] = {}
         self._began = 0.0
         self._online_at_stop: int | None = None
@@ -95,7 +97,8 @@ class Fleet:
                 nursery.cancel_scope.cancel(reason="its time has come")
         if stop.is_set():
             return
-        linkage = Linkage(device, self._at(member), self._streams(member), self._ports.randomness)
+        streams = self._streams(member)
+        linkage = Linkage(device, self._at(member), streams, self._ports.randomness, self._doorway)
         self._linkages.append(linkage)
         try:
             await _switched_on(device, linkage, stop, drain)

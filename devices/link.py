@@ -58,13 +58,24 @@ class Backoff:
 
 
 class Linkage:
-    """What is known over all links of one device: back-off, poison, the last trouble."""
+    """What is known over all links of one device: back-off, poison, the last trouble.
 
-    def __init__(self, device: Device, target: Target, streams: Streams, randomness: Randomness) -> None:
+    ``doorway`` limits how many devices of a process dial at once: handshakes side by side only make each other late.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        target: Target,
+        streams: Streams,
+        randomness: Randomness,
+        doorway: trio.CapacityLimiter | None = None,
+    ) -> None:
         self.trouble: str | None = None  # why the last link ended or did not come about
         self._device = device
         self._target = target
         self._streams = streams
+        self._doorway = doorway or trio.CapacityLimiter(1)
         self._backoff = Backoff(randomness)
         self._poison = Poison()
 
@@ -90,7 +101,9 @@ class Linkage:
         """Dial and talk; seconds until the next try, None when the device has left."""
         began = trio.current_time()
         try:
+            await self._doorway.acquire_on_behalf_of(self)
             async with dial(self._target, DEVICE_PATH, self._streams) as socket:
+                self._doorway.release_on_behalf_of(self)
                 self._device.spool.rewind()
                 self.trouble = None
                 began = trio.current_time()
@@ -103,6 +116,9 @@ class Linkage:
         except Unreachable as unreachable:
             self._trouble(unreachable.text)
             return self._backoff.next()
+        finally:
+            if self in self._doorway.statistics().borrowers:
+                self._doorway.release_on_behalf_of(self)
         if ending.code == CloseCode.NORMAL and self._device.leaving:
             self.trouble = None
             return None

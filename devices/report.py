@@ -66,7 +66,8 @@ class FleetReport:
     """The outcome of a run; ``devices_online`` as it was when the run began to stop, before the drain.
 
     Readings are counted once however often they travelled. ``ack_p50_ms`` and ``ack_p99_ms`` (None without any ack)
-    run from the time a batch was meant to be sent to its ack. ``waiting``: batches no ack had come for at the end.
+    run from the time a batch was meant to be sent (or the first link was there, if that was later) to its ack; so they
+    hold all waiting for windows, back-off and hubs that are away. ``waiting``: batches no ack had come for at the end.
     """
 
     devices: int

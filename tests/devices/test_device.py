@@ -357,3 +357,20 @@ async def test_desired_properties_are_taken_over_and_reported(autojump_clock: Mo
         await trio.sleep(1)
         reported = [dict(b.properties) for b in hub.account().kept.values() if isinstance(b, Reported)]
         assert reported[-1] == {"wanted": 7, "desired_version": 4}
+
+
+async def test_an_outage_counts_into_the_latency_of_acks_but_the_first_dial_does_not(
+    autojump_clock: MockClock, hub: HubEnd
+) -> None:
+    hub.down = True
+    async with switched_on(hub) as on:
+        await trio.sleep(20.5)
+        hub.down = False
+        await trio.sleep(60)
+        assert on.figures.acks.percentile(1.0) < 0.01
+        hub.down = True
+        hub.cut()
+        await trio.sleep(20)
+        hub.down = False
+        await trio.sleep(60)
+        assert on.figures.acks.percentile(1.0) > 20.0

@@ -168,3 +168,25 @@ async def test_percentiles_are_right_within_a_bucket() -> None:
     assert latencies.percentile(0.99) == pytest.approx(0.99, rel=0.06)
     latencies.add(-1.0)
     assert latencies.percentile(0.0001) == pytest.approx(1e-4)
+
+
+async def test_a_whole_fleet_comes_back_through_the_doorway(
+    autojump_clock: MockClock, hub: HubEnd, tmp_path: Path
+) -> None:
+    scenario = parse_scenario('ramp = 0\n[[group]]\nmodel = "weather-station"\ncount = 60\n', "crowd")
+    names = [name for group in scenario.groups for name in group.names()]
+    at_once, most = 0, 0
+    dial = hub.dial
+
+    async def slow_dial(host: str, port: int) -> trio.abc.Stream:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await trio.sleep(0.1)
+        at_once -= 1
+        return await dial(host, port)
+
+    hub.dial = slow_dial  # type: ignore[method-assign]
+    report = await run_fleet(TARGET, scenario, options(hub, tmp_path, names))
+    assert report.devices_online == 60
+    assert most == 16
