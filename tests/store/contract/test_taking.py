@@ -53,6 +53,22 @@ def test_stored_counts_up_to_a_record(store: Store) -> None:
     assert store.stored(3) == [(1, 1), (2, 2), (3, 1)]
 
 
+def test_readings_are_counted_by_device_and_epoch(store: Store) -> None:
+    two = birth(2, "station-2")
+    store.take(
+        [
+            row(1, ONE, T0, [1.0, 2.0]),
+            row(2, ONE, T0, [1.0, None], epoch=2),
+            columns(3, two, every_second(5), [(0, floats(1, 2, 3, 4, 5))], rejections=(Rejection(0, "x", 0, 2, ""),)),
+            row(4, ONE, T0, [None, 5.0]),
+        ],
+        7,
+    )
+    assert store.counts() == (7, {("station-1", 1): 3, ("station-1", 2): 1, ("station-2", 1): 3})
+    assert store.counts("station-2") == (7, {("station-2", 1): 3})
+    assert store.counts("nobody") == (7, {})
+
+
 def test_a_failing_take_leaves_nothing_behind(store: Store) -> None:
     store.take([row(1, ONE, T0, [1.0, 2.0])], 1)
     other = birth(2, "station-2")
@@ -139,6 +155,7 @@ def test_the_database_answers_like_plain_lists(tmp_path_factory: pytest.TempPath
                 store.take(part, part[-1].lsn)
     try:
         assert duck.stored(len(entries)) == memory.stored(len(entries))
+        assert duck.counts() == memory.counts()
         for question in (
             Question(),
             Question(limit=3),
