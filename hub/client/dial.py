@@ -86,19 +86,27 @@ def _context(ca: Path | None) -> ssl.SSLContext:
 
 
 class _Reader:
-    """Stands in for a nursery: runs trio-websocket's reader so that nothing it raises cancels its surroundings."""
+    """Stands in for a nursery: runs trio-websocket's reader so that nothing it raises cancels its surroundings.
+
+    It outlives a cancelled block, because a farewell needs it; ``stop`` ends it.
+    """
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self.ended = trio.Event()
         self.crash: BaseException | None = None
+        self._scope = trio.CancelScope(shield=True)
+
+    def stop(self) -> None:
+        self._scope.cancel(reason="the link is closed")
 
     def start_soon(self, reader: Callable[[], Awaitable[object]]) -> None:
         self._nursery.start_soon(self._run, reader)
 
     async def _run(self, reader: Callable[[], Awaitable[object]]) -> None:
         try:
-            await reader()
+            with self._scope:
+                await reader()
         except Exception as error:  # the boundary of this connection: dial and Socket tell it
             self.crash = error
         finally:
@@ -114,8 +122,9 @@ async def dial(target: Target, path: str, streams: Streams = TCP) -> AsyncIterat
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
         socket: Socket | None = None
+        reader = _Reader(nursery)
         try:
-            socket = await _open(target, path, streams, nursery)
+            socket = await _open(target, path, streams, reader)
             yield socket
         except BaseException as error:  # carried around the nursery, which would wrap it in a group
             failure = error
@@ -124,12 +133,12 @@ async def dial(target: Target, path: str, streams: Streams = TCP) -> AsyncIterat
                 with trio.move_on_after(FAREWELL_SECONDS, shield=True):
                     await socket.close()
                 await socket.abandon()
-            nursery.cancel_scope.cancel(reason="the link is closed")
+            reader.stop()
     if failure is not None:
         raise failure
 
 
-async def _open(target: Target, path: str, streams: Streams, nursery: trio.Nursery) -> Socket:
+async def _open(target: Target, path: str, streams: Streams, reader: _Reader) -> Socket:
     secure, host, port, prefix = target.address()
     there = f"{host}:{port}"
     stream: trio.abc.Stream | None = None
@@ -138,7 +147,7 @@ async def _open(target: Target, path: str, streams: Streams, nursery: trio.Nurse
             stream = await _connect(target, streams, secure, host, port)
             if secure:
                 stream = await _secure(stream, _context(target.ca), host, there)
-            return await _upgrade(stream, nursery, target, there, prefix + path)
+            return await _upgrade(stream, reader, target, there, prefix + path)
     except BaseException as error:
         if stream is not None:
             await trio.aclose_forcefully(stream)
@@ -183,8 +192,7 @@ async def _secure(stream: trio.abc.Stream, context: ssl.SSLContext, host: str, t
     return secured
 
 
-async def _upgrade(stream: trio.abc.Stream, nursery: trio.Nursery, target: Target, there: str, resource: str) -> Socket:
-    reader = _Reader(nursery)
+async def _upgrade(stream: trio.abc.Stream, reader: _Reader, target: Target, there: str, resource: str) -> Socket:
     headers = [(b"Authorization", b"Bearer " + target.token.encode())] if target.token else []
     link: WebSocketConnection | None = None
     async with trio.open_nursery() as race:  # a reader that ends before the upgrade would leave us waiting for ever

@@ -1,9 +1,10 @@
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
-from trio_websocket import WebSocketConnection, WebSocketRequest
+from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, WebSocketRequest
 
 from hub.client import DialError, Refused, SocketClosed, Target, Unreachable, dial
 from tests.client.servers import Trust, connect_proxy, websocket_server
@@ -57,12 +58,20 @@ async def test_what_the_block_raises_comes_out_as_it_is(trust: Trust) -> None:
 
 
 async def test_a_cancelled_block_is_cancelled(trust: Trust) -> None:
-    async with websocket_server(echo, trust) as server:
+    ends: list[CloseReason | None] = []
+
+    async def listen(link: WebSocketConnection) -> None:
+        with suppress(ConnectionClosed):
+            await link.get_message()
+        ends.append(link.closed)
+
+    async with websocket_server(listen, trust) as server:
         with trio.CancelScope() as scope:
             async with dial(target(server.port, trust), "/v1/device") as socket:
                 scope.cancel()
                 await socket.receive()
         assert scope.cancelled_caught
+    assert [end.code for end in ends if end] == [1000], "and says goodbye all the same"
 
 
 async def test_the_close_code_and_reason_come_out_after_all_frames(trust: Trust) -> None:
