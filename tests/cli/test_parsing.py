@@ -1,7 +1,7 @@
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -53,14 +53,15 @@ def test_help_imports_neither_numpy_nor_trio() -> None:
 
 
 def test_help_is_instant() -> None:
-    best = min(_help_seconds() for _ in range(3))
-    assert best < 0.6, "0.16 s where it was written; twice the promised 0.3 s on a machine that is busy with tests"
+    """In seconds of CPU: the tests keep the machine busy, and no clock on the wall would tell."""
+    assert min(_help_seconds() for _ in range(3)) < 0.3
 
 
 def _help_seconds() -> float:
-    began = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "hub.cli", "--help"], capture_output=True, check=True)
-    return time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 @pytest.mark.parametrize(
