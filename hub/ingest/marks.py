@@ -1,6 +1,7 @@
 """What the hub has of every device's numbers: the marks. Changed in the same step that appends (P5)."""
 
 import json
+import re
 from array import array
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,10 +9,13 @@ from zlib import crc32
 
 from hub.journal import Recovery
 from hub.wire.kept import Birth, Entry, EpochGiven, Gap, Kept
+from hub.wire.messages import NAME_PATTERN
 from hub.wire.ranges import Ranges
 from hub.wire.records import RecordError, marks_snapshot, unpack
 from hub.wire.rows import row_count
 
+NAME: Final = re.compile(NAME_PATTERN)
+CONTINUES: Final = frozenset({"restored", "unconfirmed"})  # reasons for a fresh epoch to a device that told true
 CHECKED: Final = 256  # newest seqs of an epoch whose checksums are kept, 4 bytes each, to tell a resend from a conflict
 
 
@@ -74,8 +78,10 @@ class Numbering:
             for seq in range(max(first, last - CHECKED + 1), last + 1):
                 self._checks[seq % CHECKED] = 0
 
-    def to_plain(self) -> list[Any]:
-        return [self.epoch, self.prefix, self.held.pairs(), self.double, self.rows, self.readings, self.rejected]
+    def to_text(self) -> str:
+        """JSON; put together by hand, because the hub stands still while it writes that of 10,000 devices."""
+        held = json.dumps(self.held.pairs()) if self.held else "[]"
+        return f"[{self.epoch},{self.prefix},{held},{self.double},{self.rows},{self.readings},{self.rejected}]"
 
     @classmethod
     def from_plain(cls, plain: list[Any]) -> "Numbering":
@@ -87,8 +93,8 @@ class Numbering:
 
 
 class DeviceMarks:
-    """One device. ``previous`` is the last epoch before ``current`` that was used: a device that never heard of the
-    current one may still name it."""
+    """One device. ``previous`` is the epoch whose numbers go on in ``current``: until that is used, a device that never
+    heard of it may still name the one before."""
 
     __slots__ = ("current", "generation", "highest_epoch", "lsn", "previous")
 
@@ -108,13 +114,23 @@ class DeviceMarks:
             return self.previous
         return None
 
-    def give(self, epoch: int, double: int = 0) -> Numbering:
-        """A fresh epoch becomes the current one."""
-        if self.current is not None and self.current.highest:
+    def give(self, epoch: int, double: int = 0, *, continues: bool = False) -> Numbering:
+        """A fresh epoch becomes the current one. Where it does not continue the one before, naming that again shows
+        a device that was rewound, however far it has counted since."""
+        if not continues:
+            self.previous = None
+        elif self.current is not None and self.current.highest:
             self.previous = self.current
         self.current = Numbering(epoch, double=double)
         self.highest_epoch = max(self.highest_epoch, epoch)
         return self.current
+
+    def to_text(self, device: str) -> str:
+        """A member of a JSON object."""
+        current = "null" if self.current is None else self.current.to_text()
+        previous = "null" if self.previous is None else self.previous.to_text()
+        name = f'"{device}"' if NAME.fullmatch(device) else json.dumps(device)
+        return f"{name}:[{self.highest_epoch},{current},{previous}]"
 
     def at(self, epoch: int) -> Numbering | None:
         """The numbering of a record: made up where the record that gave its epoch is lost; None when it is closed."""
@@ -152,15 +168,8 @@ class Marks:
 
     def snapshot(self) -> bytes:
         """All of it, to open a segment with (P9). Checksums and generations are not part of it."""
-        devices = {
-            device: [
-                marks.highest_epoch,
-                None if marks.current is None else marks.current.to_plain(),
-                None if marks.previous is None else marks.previous.to_plain(),
-            ]
-            for device, marks in self._devices.items()
-        }
-        return json.dumps([1, self.newest, devices], separators=(",", ":")).encode()
+        devices = ",".join([marks.to_text(device) for device, marks in self._devices.items()])
+        return f"[1,{self.newest},{{{devices}}}]".encode()
 
     def restore(self, snapshot: bytes) -> None:
         """Become what ``snapshot`` says; ValueError when it is of another version."""
@@ -189,7 +198,7 @@ class Marks:
                 numbering.check(entry.seq, frame)
         elif isinstance(entry, EpochGiven):
             if entry.epoch > self.of(entry.device).highest_epoch:
-                self.of(entry.device).give(entry.epoch, entry.double)
+                self.of(entry.device).give(entry.epoch, entry.double, continues=entry.reason in CONTINUES)
             self.newest = max(self.newest, entry.received)
         elif isinstance(entry, Gap):
             numbering = self._found(entry.device, entry.epoch, entry.received)

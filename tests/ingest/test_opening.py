@@ -47,16 +47,22 @@ def test_p2_next_just_above_the_highest_seq_here_is_no_rewind() -> None:
 
 def test_p2_a_device_that_never_heard_of_its_new_epoch_may_name_the_one_before() -> None:
     made = marks(3, 10)
-    made.give(4)
+    made.give(4, continues=True)
     found = plan(hello(epoch=3, acked=8, first=9, next=13), made, LOG)
     assert found == Plan("unconfirmed", 10, (), [], 3, 13)
-    made.give(5)
+    made.give(5, continues=True)
     assert plan(hello(epoch=3, acked=8, first=9, next=13), made, LOG) == found
+
+
+def test_p2_a_rewound_device_stays_one_however_far_it_has_counted_when_its_welcome_was_lost() -> None:
+    made = marks(3, 10)
+    made.give(4)
+    assert plan(hello(epoch=3, acked=4, first=5, next=13), made, LOG).fresh == "rewound"
 
 
 def test_p2_an_epoch_that_was_left_behind_is_a_rewind() -> None:
     made = marks(3, 10)
-    made.give(4).settle(1, 1)
+    made.give(4, continues=True).settle(1, 1)
     assert plan(hello(epoch=3, acked=8, first=9, next=13), made, LOG).fresh == "rewound"
 
 
