@@ -138,6 +138,7 @@ async def _switched_on(device: Device, linkage: Linkage, stop: trio.Event, drain
         nursery.start_soon(stay_linked)
         await stop.wait()
         measuring.cancel(reason="asked to stop")
+        linkage.hurry()
         with trio.move_on_after(drain) as draining:
             await device.emptied()
         device.leaving = True

@@ -15,14 +15,15 @@ from hub.wire.session import Poison
 
 SHORTEST: Final = 0.5  # seconds of the first back-off's upper end
 LONGEST: Final = 60.0
+HURRIED: Final = 2.0  # seconds: the same while a device that is about to leave still has something to deliver
 STABLE: Final = 10.0  # seconds a link must last for the next back-off to begin small again
 FLAPPING: Final = 300.0  # seconds of pause after 4003
 
 #: Close codes after which dialling again cannot help, and what a person can do.
 HOPELESS: Final[dict[int, str]] = {
-    CloseCode.UNAUTHORIZED: "the hub does not know this token; enrol the device again",
-    CloseCode.FORBIDDEN: "this token may not be used by a device; enrol the device",
-    CloseCode.REVOKED: "the device's token has been revoked; enrol it again if it is to come back",
+    CloseCode.UNAUTHORIZED: "the hub does not know its token; remove that from the tokens folder, and it is enrolled again at the next start",
+    CloseCode.FORBIDDEN: "its token may not be used by a device; remove that from the tokens folder, and it is enrolled at the next start",
+    CloseCode.REVOKED: "its token has been revoked; remove that from the tokens folder if it is to be enrolled again",
     CloseCode.MODEL_REFUSED: "the hub refuses the model; make model and birth agree",
 }
 HOPELESS_STATUS: Final[dict[int, CloseCode]] = {401: CloseCode.UNAUTHORIZED, 403: CloseCode.FORBIDDEN}
@@ -46,14 +47,20 @@ class Backoff:
     def __init__(self, randomness: Randomness) -> None:
         self._randomness = randomness
         self._bound = SHORTEST
+        self._longest = LONGEST
 
     def reset(self) -> None:
         """A link was stable: begin small again."""
         self._bound = SHORTEST
 
+    def hurry(self) -> None:
+        """There is little time left: begin small again and do not grow beyond ``HURRIED``."""
+        self._longest = HURRIED
+        self.reset()
+
     def next(self, at_least: float = 0.0) -> float:
         """Seconds to wait now; what the hub asked for comes first, the jitter on top of it."""
-        bound, self._bound = self._bound, min(LONGEST, 2.0 * self._bound)
+        bound, self._bound = self._bound, min(self._longest, 2.0 * self._bound)
         return at_least + self._randomness.uniform(0.0, bound)
 
 
@@ -77,6 +84,8 @@ class Linkage:
         self._streams = streams
         self._doorway = doorway or trio.CapacityLimiter(1)
         self._backoff = Backoff(randomness)
+        self._hurried = trio.Event()
+        self._away_until = 0.0  # the hub asked not to be dialled before
         self._poison = Poison()
 
     @property
@@ -95,7 +104,15 @@ class Linkage:
             if wait is None:
                 return
             log.debug("%s: dials again in %.1f s", self._device.name, wait)
-            await trio.sleep(wait)
+            with trio.move_on_after(wait):
+                await self._hurried.wait()
+                await trio.sleep_until(self._away_until)
+                await trio.sleep(self._backoff.next())
+
+    def hurry(self) -> None:
+        """The device is about to leave: dial now if it waits, unless the hub asked it to stay away."""
+        self._backoff.hurry()
+        self._hurried.set()
 
     async def _once(self) -> float | None:
         """Dial and talk; seconds until the next try, None when the device has left."""
@@ -111,7 +128,7 @@ class Linkage:
         except Refused as refused:
             self._trouble(refused.text)
             if refused.status in HOPELESS_STATUS:
-                raise Stopped(self._device.name, HOPELESS_STATUS[refused.status], refused.text) from None
+                raise Stopped(self._device.name, HOPELESS_STATUS[refused.status], f"HTTP {refused.status}") from None
             return self._backoff.next()
         except Unreachable as unreachable:
             self._trouble(unreachable.text)
@@ -138,7 +155,9 @@ class Linkage:
         if self._poison.closed(spool.epoch, ending.through, code) and spool.set_aside(ending.through, "poison"):
             log.error("%s: set the batch after %d aside as poison", self._device.name, ending.through)
         pause = FLAPPING if ending.by_hub and ending.code == CloseCode.FLAPPING else 0.0
-        return self._backoff.next(max(pause, ending.retry_after))
+        pause = max(pause, ending.retry_after)
+        self._away_until = trio.current_time() + pause
+        return self._backoff.next(pause)
 
     def _trouble(self, text: str) -> None:
         if text != self.trouble:

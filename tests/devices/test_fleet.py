@@ -78,7 +78,7 @@ async def test_one_that_is_turned_away_does_not_stop_the_others(
     assert report.devices_online == 1
     assert report.acked > 0
     assert len(report.problems) == 1
-    assert "pump-01: the device's token has been revoked" in report.problems[0]
+    assert "pump-01: its token has been revoked" in report.problems[0]
 
 
 async def test_when_all_are_turned_away_the_run_ends(autojump_clock: MockClock, hub: HubEnd, tmp_path: Path) -> None:

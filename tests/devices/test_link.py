@@ -61,7 +61,7 @@ async def test_other_codes_are_dialled_again(autojump_clock: MockClock, hub: Hub
 
 
 @pytest.mark.parametrize(("code", "words"), [
-    (3000, "does not know this token"), (3003, "may not be used by a device"),
+    (3000, "does not know its token"), (3003, "may not be used by a device"),
     (4002, "has been revoked"), (4004, "refuses the model"),
 ])  # fmt: skip
 async def test_hopeless_codes_stop_it_with_words(autojump_clock: MockClock, hub: HubEnd, code: int, words: str) -> None:
@@ -146,3 +146,31 @@ async def test_only_a_stable_link_makes_the_backoff_small_again(autojump_clock: 
         lasting = 20.0
         await trio.sleep(90)
         assert gaps(hub)[-1] == pytest.approx(20.25, abs=0.2)
+
+
+async def test_a_device_about_to_leave_does_not_wait_out_its_backoff(autojump_clock: MockClock, hub: HubEnd) -> None:
+    hub.down = True
+    async with switched_on(hub) as on:
+        await trio.sleep(40)
+        hub.down = False
+        dials = len(hub.dials)
+        on.linkage.hurry()
+        await trio.sleep(2)
+        assert len(hub.dials) == dials + 1
+        assert on.device.linked
+
+
+async def test_leaving_in_a_hurry_still_obeys_the_hub(autojump_clock: MockClock, hub: HubEnd) -> None:
+    away = [1]
+
+    def hook(end: HubEnd, name: str, message: DeviceMessage) -> None:
+        if isinstance(message, Hello) and away:
+            away.clear()
+            raise Close(1013, "overload", retry_after=30.0)
+
+    hub.hook = hook
+    async with switched_on(hub) as on:
+        await trio.sleep(1)
+        on.linkage.hurry()
+        await trio.sleep(60)
+        assert gaps(hub) == [30.25]
