@@ -18,7 +18,7 @@ from hub.wire.fixed_rows import read_row
 from hub.wire.messages import MAX_FRAME, Columns, DeviceMessage, HubMessage, Malformed, Row
 from hub.wire.operator import OperatorReply, OperatorRequest
 
-#: Bytes of a reply to an operator: an answer's part of a million rows in eight columns would be 64 MB; hubs send less.
+#: Bytes of a reply to an operator: a million rows in eight columns of eight bytes; hubs send less at a time.
 MAX_REPLY: Final = 64 * 1024 * 1024
 MAX_DEPTH: Final = 6  # what devices may nest: a property three maps deep
 REPLY_DEPTH: Final = 16  # models and ledgers nest deeper, and come from the hub
@@ -72,7 +72,8 @@ class _Reader:
             raise RemoteProtocolError(CloseCode.GARBLED, "not well-formed CBOR of this protocol") from None
         if source.tell() != len(frame):
             raise RemoteProtocolError(CloseCode.GARBLED, "bytes after the message")
-        self._idle.append(decoder)
+        if len(frame) <= MAX_FRAME:  # an idle decoder holds on to what it read last
+            self._idle.append(decoder)
         if type(items) is not list or not items or type(items[0]) is not int:
             raise RemoteProtocolError(CloseCode.PROTOCOL, "a message is an array that starts with its code")
         return items
