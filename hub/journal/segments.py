@@ -30,6 +30,11 @@ class Damage:
     first_lsn: int
     last_lsn: int | None
 
+    @property
+    def torn(self) -> bool:
+        """At the journal's end: as a crash leaves it. Nothing acked is missing, if syncs on this disk hold."""
+        return self.last_lsn is None
+
 
 def segment_path(directory: Path, first: int) -> Path:
     """The file of the segment whose first record is ``first``."""

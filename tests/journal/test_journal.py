@@ -1,5 +1,6 @@
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -238,7 +239,7 @@ async def test_on_a_real_disk(tmp_path: Path) -> None:
     worker = ThreadWorker()
     directory = tmp_path / "data" / "journal"
 
-    def journal_of(**options: int) -> Journal:
+    def journal_of(**options: Any) -> Journal:
         return Journal(directory, DiskFiles(), worker, snapshot=lambda: b"marks", **options)
 
     journal = journal_of(segment_bytes=5000)

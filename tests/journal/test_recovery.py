@@ -147,6 +147,7 @@ def test_p10_a_truncated_last_segment_is_read_up_to_there_and_its_end_is_cut() -
     assert sorted(found) == [1, 2, 3]
     (damage,) = recovery.damage
     assert (damage.first_lsn, damage.last_lsn, damage.offset + damage.length) == (4, None, size - 50)
+    assert damage.torn
     again, _ = reopened(files)
     assert again.damage == []
     assert again.last == 3
