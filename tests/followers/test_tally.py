@@ -1,0 +1,110 @@
+"""The books, as properties: every number in one set, every reading once, in whatever groups entries come."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hub.followers.tally import Tally, touched
+from hub.state import AccountRow
+from hub.wire.kept import Birth, Entry, EpochGiven, Gap, Kept, Verdict
+from hub.wire.messages import Dropped, Rejection, Row
+from hub.wire.ranges import Ranges
+
+BIRTHS = [Birth(n, f"pump-{n}", "pump", (), "") for n in range(3)]
+
+
+class Device:
+    """Makes entries as ingest does: every number once, in rising order, gaps never over what is here."""
+
+    def __init__(self, birth: Birth) -> None:
+        self.birth = birth
+        self.epoch, self.next = 1, 1
+        self.sets: dict[tuple[int, str], set[int]] = {}
+        self.received: dict[int, int] = {}
+
+    def add(self, what: str, size: int) -> Entry:
+        if what == "kept":
+            self.sets.setdefault((self.epoch, what), set()).add(self.next)
+            self.received[self.epoch] = self.received.get(self.epoch, 0) + size
+            rejections = (Rejection(0, "out_of_range", 0, 1, ""),) if size == 4 else ()
+            self.next += 1
+            return Kept(
+                0, self.birth, self.epoch, self.next - 1, 0, 0, 0, Verdict(size, rejections, 0),
+                Row(self.next - 1, 0, []), 0, 0,
+            )  # fmt: skip
+        if what in ("dropped", "lost"):
+            numbers = range(self.next, self.next + size)
+            self.sets.setdefault((self.epoch, what), set()).update(numbers)
+            self.next += size
+            gap = Dropped(numbers[0], numbers[-1], 3, "full")
+            return Gap(0, self.birth.device, self.epoch, gap, what == "lost", 0, 0)
+        if what == "hole":  # damage: numbers that nobody has accounted for yet
+            self.next += size
+            return self.add("kept", 1)
+        self.epoch, self.next = self.epoch + 1, 1
+        return EpochGiven(0, self.birth.device, self.epoch, self.epoch - 1, what, 0)
+
+
+WORDS = st.sampled_from(["kept"] * 6 + ["dropped", "lost", "hole", "null_hello", "rewound"])
+STEPS = st.lists(st.tuples(st.sampled_from(BIRTHS), WORDS, st.integers(1, 4)), max_size=60)
+
+
+def booked(entries: list[Entry], group: int) -> dict[Any, AccountRow]:
+    base: dict[Any, AccountRow] = {}
+    for at in range(0, len(entries), group):
+        piece = entries[at : at + group]
+        tally = Tally()
+        tally.bring(touched(piece), base)
+        tally.book(piece)
+        base |= tally.rows
+    return base
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS, st.integers(1, 7))
+def test_every_number_is_in_one_set_and_every_reading_counted(steps: list[Any], group: int) -> None:
+    devices = {birth.device: Device(birth) for birth in BIRTHS}
+    entries = [devices[birth.device].add(what, size) for birth, what, size in steps]
+    rows = booked(entries, group)
+    assert rows == booked(entries, 1000)
+    for (name, epoch), row in rows.items():
+        device = devices[name]
+        for what in ("kept", "dropped"):
+            found = {n for first, last in getattr(row, what) for n in range(first, last + 1)}
+            assert found == device.sets.get((epoch, what), set())
+        assert row.received == device.received.get(epoch, 0)
+        sets = [row.kept, row.dropped, row.lost, row.moved]
+        assert sum(numbers.count for numbers in sets) == row.here().count
+        if row.closed:
+            assert row.here() == Ranges([(1, row.highest)])
+
+
+def test_a_null_hello_leaves_what_is_above_unknown_and_what_is_missing_below_lost() -> None:
+    device = Device(BIRTHS[0])
+    entries = [device.add("kept", 2), device.add("hole", 3), device.add("null_hello", 1), device.add("kept", 1)]
+    rows = booked(entries, 10)
+    row = rows["pump-0", 1]
+    assert (row.closed, row.unknown_above, row.kept.pairs(), row.lost.pairs()) == (
+        True,
+        True,
+        [(1, 1), (5, 5)],
+        [(2, 4)],
+    )
+    assert not rows["pump-0", 2].closed
+
+
+def test_after_a_rewind_what_is_missing_has_moved_on() -> None:
+    device = Device(BIRTHS[0])
+    row = booked([device.add("kept", 2), device.add("hole", 3), device.add("rewound", 1)], 10)["pump-0", 1]
+    assert (row.closed, row.unknown_above, row.moved.pairs(), row.lost.pairs()) == (True, False, [(2, 4)], [])
+
+
+def test_a_gap_never_covers_what_is_here() -> None:
+    device = Device(BIRTHS[0])
+    kept = [device.add("kept", 1) for _ in range(4)]
+    gap = Gap(0, "pump-0", 1, Dropped(1, 9, 5, "x"), True, 0, 0)
+    row = booked([*kept[:1], *kept[2:], gap], 10)["pump-0", 1]
+    assert (row.kept.pairs(), row.lost.pairs()) == ([(1, 1), (3, 4)], [(2, 2), (5, 9)])
+    late = booked([*kept[:1], *kept[2:], gap, kept[1]], 10)["pump-0", 1]
+    assert (late.kept.pairs(), late.lost.pairs()) == ([(1, 4)], [(5, 9)])
