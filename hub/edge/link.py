@@ -15,7 +15,6 @@ from hub.wire.errors import CloseCode, RemoteProtocolError
 
 PASSED_FRAMES: Final = 500.0  # a second, on the library's own path (12 us each): pings, fragments; twice that at once
 PASSED_BYTES: Final = 2_097_152.0  # a second, the same
-SEND_SECONDS: Final = 15.0  # a peer that takes nothing for so long does not read any more
 CLOSE_SECONDS: Final = 2.0  # how long the peer's answer to our close is waited for
 ABNORMAL: Final = 1006  # as the RFC calls an end without a close; never sent
 LIBRARY_JUDGEMENTS: Final = frozenset({CloseCode.PROTOCOL, CloseCode.GARBLED, CloseCode.TOO_BIG})
@@ -148,29 +147,27 @@ class Link:
 
     async def _send(self, data: bytes) -> None:
         try:
-            with trio.fail_after(SEND_SECONDS):
-                await self._tap.send_all(data)
-        except trio.TooSlowError:
-            raise LinkClosed(ABNORMAL, "the peer does not read") from None
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise LinkClosed(ABNORMAL, "the connection is gone") from None
+            await self._tap.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise LinkClosed(ABNORMAL, str(error) or "the connection is gone") from None
 
-    async def close(self, code: int, reason: str) -> None:
+    async def close(self, code: int, reason: str, seconds: float = CLOSE_SECONDS) -> None:
         """Say close unless it is said, and wait a little for the peer to have read it. Nobody may be receiving.
 
-        Takes at most CLOSE_SECONDS, even when cancelled; closing the stream is left to the supervisor.
+        Takes at most so many seconds, even when cancelled; closing the stream is left to the supervisor.
         """
-        with trio.move_on_after(CLOSE_SECONDS, shield=True):
+        with trio.move_on_after(seconds, shield=True):
             try:
                 await self._tap.send_all(close_frame(code, reason))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
             splitter = self._splitter
-            while not splitter.said_close and not self._tap.ended:
+            while not self._tap.ended:
                 while splitter.split() or splitter.passed:
                     pass  # what comes after our close is of no interest; only the peer's close is
+                if splitter.said_close:
+                    return
                 data = await self._tap.receive()
                 if not data:
                     return
                 splitter.feed(data)
-                splitter.split()

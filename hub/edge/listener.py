@@ -3,13 +3,14 @@
 import errno
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 import trio
 from trio_websocket import WebSocketRequest
+from wsproto.utilities import LocalProtocolError
 
 from hub.edge.link import Link, LinkClosed, receive_request
 from hub.edge.tap import Tap
@@ -17,6 +18,11 @@ from hub.edge.tls import TlsStream
 from hub.wire.errors import CloseCode
 
 NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+#: How connections end that nobody needs to look at. LocalProtocolError: the library answers a peer that closes (W2).
+EXPECTED: Final = (
+    trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, OSError, LinkClosed, LocalProtocolError,
+)  # fmt: skip
 NO_ROOM_SECONDS: Final = 0.1  # until accept is tried again when the system has nothing left
 PATIENCE_SECONDS: Final = 2.0  # with all half-open slots taken, who has held one for longer makes room
 
@@ -31,6 +37,8 @@ class Limits:
     request: float = 5.0
     hello: float = 10.0
     silence: float = 20.0  # then a ping; twice that, another; half of it more, and the peer is gone
+    send: float = 15.0  # for one send: who takes nothing for so long does not read any more
+    close: float = 2.0  # for the peer to answer our close
     frame: int = 65_536
     half_open: int = 256
     links: int = 12_000
@@ -52,6 +60,7 @@ class Visit:
 
     address: str
     admitted: Callable[[], None]  # to be called when the peer has shown who it is
+    asked: bool = False  # its request has come
     tap: Tap | None = None
     link: Link | None = None
     ending: Ending = field(default_factory=lambda: Ending(CloseCode.GOING_AWAY, "the hub stops"))
@@ -150,26 +159,33 @@ class Supervisor:
             with self.half_open.slot() as admitted:
                 visit = Visit(address, admitted)
                 await self._visit(stream, visit)
-        except* (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, OSError, LinkClosed):
+        except* EXPECTED:
             self.counters.lost += 1
         except* Exception as crash:
-            self.counters.crashed += 1
-            log.error("a connection crashed", address=address, exc_info=crash)
-            if visit is not None:
-                visit.ending = Ending(CloseCode.INTERNAL, "internal error; it is in the hub's log")
+            self._crashed(visit, address, crash)
         finally:
             self.connections -= 1
             await self._part(stream, visit)
+
+    def _crashed(self, visit: Visit | None, address: str, crash: ExceptionGroup[Exception]) -> None:
+        if visit is None or not visit.asked:  # the library choked on a stranger's request (W1)
+            self.counters.lost += 1
+            log.info("a request that nobody can read", address=address, why=type(crash.exceptions[0]).__name__)
+            return
+        self.counters.crashed += 1
+        log.error("a connection crashed", address=address, exc_info=crash)
+        visit.ending = Ending(CloseCode.INTERNAL, "internal error; it is in the hub's log")
 
     async def _visit(self, stream: trio.abc.Stream, visit: Visit) -> None:
         async with trio.open_nursery() as nursery:
             if isinstance(stream, TlsStream):
                 with trio.fail_after(self._limits.tls):
                     await stream.do_handshake()
-            tap = visit.tap = Tap(stream)
+            tap = visit.tap = Tap(stream, self._limits.send)
             with trio.fail_after(self._limits.request):
                 request = await receive_request(nursery, tap, self._limits.frame)
             if request is not None:
+                visit.asked = True
                 ending = await self._converse(visit, request)
                 if ending is not None:
                     visit.ending = ending
@@ -178,15 +194,11 @@ class Supervisor:
     async def _part(self, stream: trio.abc.Stream, visit: Visit | None) -> None:
         with trio.CancelScope(shield=True):  # each step has a deadline of its own
             if visit is not None and visit.link is not None and visit.ending.say:
-                await visit.link.close(visit.ending.code, visit.ending.reason)
-            await trio.aclose_forcefully(stream) if visit is None else await _close(stream)
-
-
-async def _close(stream: trio.abc.Stream) -> None:
-    with trio.move_on_after(1.0):
-        try:
-            await stream.aclose()
-        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+                await visit.link.close(visit.ending.code, visit.ending.reason, self._limits.close)
+            with trio.move_on_after(self._limits.close), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                if visit is not None and visit.tap is not None and not visit.asked and not visit.tap.answered:
+                    await visit.tap.send_all(BAD_REQUEST)
+                await stream.aclose()
             await trio.aclose_forcefully(stream)
 
 

@@ -13,14 +13,16 @@ import trio
 from hub.edge.frames import CLOSE
 from hub.edge.tls import RECEIVE_BYTES
 
+SEND_SECONDS: Final = 15.0  # a peer that takes nothing for so long does not read any more (W7)
 BLANK_LINE: Final = re.compile(rb"\n\r?\n")  # where h11 sees the end of a request
 
 
 class Tap(trio.abc.Stream):
-    """See the module. ``on_end`` is called once, when the library or the peer ends the stream."""
+    """See the module. ``send_seconds`` bounds each send, the library's own ones, too."""
 
-    def __init__(self, inner: trio.abc.Stream) -> None:
+    def __init__(self, inner: trio.abc.Stream, send_seconds: float = SEND_SECONDS) -> None:
         self._inner = inner
+        self._send_seconds = send_seconds
         self._tail = b""  # of the request so far: the blank line may be cut anywhere
         self._requested = False
         self._handed: list[bytes] = []
@@ -30,6 +32,7 @@ class Tap(trio.abc.Stream):
         self.rest = b""  # what came behind the request
         self.ended = False
         self.broken = False  # a send was cut short: nothing may ever be sent behind it
+        self.answered = False  # something has been sent
         self.said_close = False
         self.close_code: int | None = None  # what was said then, if anything
         self.waiting: trio.CancelScope | None = None  # who waits for the request, and should not when it cannot come
@@ -68,18 +71,23 @@ class Tap(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Whole frames only; the library's and the link's never interleave.
 
-        Raises trio.BrokenResourceError when an earlier send was cut short.
+        Raises trio.BrokenResourceError when the peer does not read, or an earlier send was cut short (W8).
         """
         async with self._lock:
             if self.broken:
                 raise trio.BrokenResourceError("an earlier send was cut short")
             if self.said_close:
                 return  # nothing may follow a close
+            self.answered = True
             if data and data[0] == CLOSE:
                 self.said_close = True
                 self.close_code = int.from_bytes(data[2:4], "big") if len(data) >= 4 else None
             try:
-                await self._inner.send_all(data)
+                with trio.fail_after(self._send_seconds):
+                    await self._inner.send_all(data)
+            except trio.TooSlowError:
+                self.broken = True
+                raise trio.BrokenResourceError("the peer does not read") from None
             except BaseException:
                 self.broken = True
                 raise

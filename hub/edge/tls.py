@@ -111,12 +111,11 @@ class TlsStream(trio.abc.Stream):
         await self._transport.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
-        """Says close_notify if the peer still takes it, and closes."""
-        with trio.move_on_after(FAREWELL_SECONDS) as scope:
+        """Says close_notify if the peer still takes it, and closes in any case."""
+        try:
             with suppress(ssl.SSLError, ValueError):  # it wants the peer's answer, for which nobody waits
                 self._tls.unwrap()
-            try:
+            with trio.move_on_after(FAREWELL_SECONDS), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await self._flush()
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                scope.cancel()
-        await trio.aclose_forcefully(self._transport)
+        finally:
+            await trio.aclose_forcefully(self._transport)

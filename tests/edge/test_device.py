@@ -1,0 +1,304 @@
+"""The conversation with a device, over real rooms in memory and a clock that jumps."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from hub.client.errors import Refused, SocketClosed
+from hub.edge.listener import Limits
+from hub.wire.codec import decode_hub, encode
+from hub.wire.errors import CloseCode
+from hub.wire.messages import OPERATOR_PATH, Bye, Declared, Dropped, Goaway, Hello, Row
+from hub.wire.session import DeviceSession
+from tests.edge.house import METRICS, House, Tank, house, tank
+
+pytestmark = pytest.mark.trio
+
+
+async def ended(tank: Tank) -> SocketClosed:
+    """How the hub ended it."""
+    try:
+        while True:
+            await tank.socket.receive()
+    except SocketClosed as closed:
+        return closed
+
+
+async def test_rows_are_kept_and_acked(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        await device.rows(500)
+        assert device.session.through == 500
+        assert [kept.seq for kept in hub.kept] == list(range(1, 501))
+        assert hub.registry.info("tank-1")["state"] == "online"
+        assert hub.edge.status()["received"] == 1_000
+
+
+async def test_p4_a_reconnect_goes_on_above_what_is_here(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        async with tank(hub, token) as first:
+            await first.rows(10)
+            epoch, log = first.session.epoch, first.session.log
+        async with tank(hub, token, DeviceSession(epoch, log, 10, 11, 11)) as again:
+            await again.rows(5)
+        assert [kept.seq for kept in hub.kept] == list(range(1, 16))
+
+
+async def test_p4_duplicates_are_counted_and_dropped_numbers_are_a_gap(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        async with tank(hub, token) as first:
+            await first.rows(3)
+            epoch, log = first.session.epoch, first.session.log
+        session = DeviceSession(epoch, log, 1, 2, 4)
+        async with tank(hub, token, session) as again:
+            assert again.welcome is not None
+            assert again.welcome.through == 3
+            await again.say(Dropped(4, 6, 6, "spool full"))
+            await again.socket.send(encode(Row(7, None, [1.0, 2.0])))
+            session.next = 8
+            await again.acked()
+        assert [kept.seq for kept in hub.kept] == [1, 2, 3, 7]
+
+
+async def test_bye_ends_with_1000(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        await device.socket.send(device.row())
+        await device.say(Bye("off"))
+        closed = await ended(device)
+        assert closed.code == CloseCode.NORMAL
+        await trio.sleep(1)  # the journal's group
+        assert len(hub.kept) == 1
+        assert hub.registry.info("tank-1")["state"] == "offline"
+
+
+def hello(**changed: object) -> Hello:
+    fields: dict[str, object] = {
+        "model": "tank", "epoch": None, "log": None, "acked": 0, "first": 1, "next": 1, "metrics": METRICS,
+        "time": None, "uptime": None, "software": "test", "token": None,
+    }  # fmt: skip
+    return Hello(**{**fields, **changed})  # type: ignore[arg-type]
+
+
+async def jump(device: Tank) -> None:
+    await device.say(Row(7, None, [1.0, 2.0]))
+
+
+async def text(device: Tank) -> None:
+    await device.socket._link.send_message("text")
+
+
+async def garbled(device: Tank) -> None:
+    await device.socket.send(b"\xff\xff")
+
+
+async def unknown(device: Tank) -> None:
+    await device.socket.send(b"\x82\x18\x63\x01")
+
+
+async def hello_again(device: Tank) -> None:
+    await device.say(hello())
+
+
+async def oversized(device: Tank) -> None:
+    await device.socket.send(bytes(65_537))
+
+
+@pytest.mark.parametrize(
+    ("offence", "code"),
+    [
+        (jump, CloseCode.SEQ_JUMP),
+        (text, CloseCode.TEXT),
+        (garbled, CloseCode.GARBLED),
+        (unknown, CloseCode.PROTOCOL),
+        (hello_again, CloseCode.PROTOCOL),
+        (oversized, CloseCode.TOO_BIG),
+    ],
+)
+async def test_offences_are_told_by_their_code(
+    tmp_path: Path, autojump_clock: MockClock, offence: Callable[[Tank], Awaitable[None]], code: CloseCode
+) -> None:
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        await device.rows(3)
+        await offence(device)
+        closed = await ended(device)
+        assert closed.code == code
+        assert closed.reason
+        await wait_all_tasks_blocked()
+        assert len(hub.kept) == 3
+
+
+async def test_who_overruns_the_window_is_closed_1008(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        hub.edge.acked = lambda *_: None  # type: ignore[method-assign]  # no ack
+        batches = device.welcome.window.batches if device.welcome else 0
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+
+            async def overrun() -> None:
+                with suppress(SocketClosed):
+                    for seq in range(1, batches + 100):
+                        await device.say(Row(seq, None, [1.0, None]))
+
+            nursery.start_soon(overrun)
+            assert (await ended(device)).code == CloseCode.POLICY
+        await trio.sleep(1)
+        assert len(hub.kept) == batches
+
+
+async def test_a_wrong_first_word_is_1002(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub, hub.socket(await hub.token()) as socket:
+        await socket.send(encode(Row(1, None, [1.0])))
+        with pytest.raises(SocketClosed) as closed:
+            await socket.receive()
+        assert closed.value.code == CloseCode.PROTOCOL
+
+
+async def test_no_hello_is_4008(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub, hub.socket(await hub.token()) as socket:
+        with pytest.raises(SocketClosed) as closed:
+            await socket.receive()
+        assert closed.value.code == CloseCode.HELLO_LATE
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (hello(model="kettle"), CloseCode.MODEL_REFUSED),
+        (hello(metrics=(Declared("level", "ft", "float64"),)), CloseCode.MODEL_REFUSED),
+    ],
+)
+async def test_unknown_models_and_units_are_4004(
+    tmp_path: Path, autojump_clock: MockClock, said: Hello, code: CloseCode
+) -> None:
+    async with house(tmp_path) as hub, hub.socket(await hub.token()) as socket:
+        await socket.send(encode(said))
+        with pytest.raises(SocketClosed) as closed:
+            await socket.receive()
+        assert closed.value.code == code
+        assert "kettle" in closed.value.reason or "level" in closed.value.reason
+
+
+# --- who may ---------------------------------------------------------------------------------------------------------
+
+
+async def test_credentials_in_the_header(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub:
+        device = await hub.token()
+        viewer = await hub.registry.create_token("viewer", "wall", "test")
+        for token, path, status in [
+            ("nobody", "/v1/device", 401),
+            ("nobody", OPERATOR_PATH, 401),
+            (None, OPERATOR_PATH, 401),
+            (viewer, "/v1/device", 403),
+            (device, OPERATOR_PATH, 403),
+            (device, "/v2/device", 404),
+        ]:
+            with pytest.raises(Refused) as refused:
+                async with hub.socket(token, path):
+                    raise AssertionError
+            assert refused.value.status == status
+
+
+async def test_credentials_in_hello(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub:
+        good = await hub.token()
+        viewer = await hub.registry.create_token("viewer", "wall", "test")
+        for token, code in [(None, 3000), ("nobody", 3000), (viewer, 3003)]:
+            async with hub.socket(None) as socket:
+                await socket.send(encode(hello(token=token)))
+                with pytest.raises(SocketClosed) as closed:
+                    await socket.receive()
+                assert closed.value.code == code
+        async with hub.socket(None) as socket:
+            assert (await Tank(socket).hello(good)).epoch == 1
+
+
+async def test_a_revoked_device_is_dropped_at_once(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        began = trio.current_time()
+        await hub.registry.revoke("tank-1", "test")
+        assert (await ended(device)).code == CloseCode.REVOKED
+        assert trio.current_time() - began < 1.0
+        with pytest.raises(Refused):
+            async with hub.socket(device.session.log):
+                raise AssertionError
+
+
+async def test_p5_another_link_takes_over(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        async with tank(hub, token) as old:
+            await old.rows(4)
+            epoch, log = old.session.epoch, old.session.log
+            async with tank(hub, token, DeviceSession(epoch, log, 4, 5, 5)) as new:
+                assert (await ended(old)).code == CloseCode.TAKEN_OVER
+                await new.rows(4)
+                assert hub.registry.info("tank-1")["state"] == "online"
+        assert [kept.seq for kept in hub.kept] == list(range(1, 9))
+
+
+async def test_flapping_devices_are_paused(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        for _ in range(15):
+            async with tank(hub, token):
+                pass
+        async with hub.socket(token) as socket:
+            await socket.send(encode(hello()))
+            goaway = decode_hub(await socket.receive())
+            assert isinstance(goaway, Goaway)
+            assert goaway.retry_after == 300.0
+            with pytest.raises(SocketClosed) as closed:
+                await socket.receive()
+            assert closed.value.code == CloseCode.FLAPPING
+        await trio.sleep(301)
+        async with tank(hub, token):
+            pass
+
+
+# --- silence, and the end --------------------------------------------------------------------------------------------
+
+
+async def test_a_silent_device_that_answers_pings_stays(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        await trio.sleep(600)
+        await device.rows(1)
+
+
+async def test_a_device_that_answers_no_pings_is_let_go(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """It answers the first ping, 20 s after its last word, and no other: 50 s after that answer it is gone."""
+    gone = trio.Event()
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        await wait_all_tasks_blocked()  # its reader waits for what comes next, and will answer that
+        began = trio.current_time()
+        hub.registry.on_presence.append(lambda _: gone.set())
+        device.socket._stream.receive_some = trio.sleep_forever  # type: ignore
+        await gone.wait()
+        assert 69 < trio.current_time() - began < 74
+        assert hub.registry.info("tank-1")["state"] == "offline"
+        device.socket._torn = True
+
+
+async def test_a_drained_hub_says_goaway_and_1012(tmp_path: Path, autojump_clock: MockClock) -> None:
+    hub: House
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        await device.rows(2)
+        hub.edge.drain()
+        assert isinstance(await device.hear(), Goaway)
+        assert (await ended(device)).code == CloseCode.DRAIN
+
+
+async def test_all_links_taken_is_503(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path, limits=Limits(links=1)) as hub, tank(hub, await hub.token("one")):
+        other = await hub.token("two")
+        with pytest.raises(Refused) as refused:
+            async with hub.socket(other):
+                raise AssertionError
+        assert refused.value.status == 503
