@@ -84,11 +84,11 @@ class Latest:
 
 def _merge_row(track: Track, kept: Kept, body: Row, time: int) -> bool:
     """Value by value: a row with nulls, with rejections, or not the latest of all. Whether any series moved."""
-    shape = track.shape
     order = (time, kept.epoch, kept.seq, 0)
-    if order <= track.order:
+    if track.full is not None and order <= track.order:
         return False
-    rejected = {entry.metric for entry in kept.verdict.rejections}
+    rejections = kept.verdict.rejections
+    rejected = {entry.metric for entry in rejections} if rejections else ()
     if -1 in rejected:
         return False
     any_moved = False
@@ -96,7 +96,7 @@ def _merge_row(track: Track, kept: Kept, body: Row, time: int) -> bool:
         if value is None or order <= series.order or index in rejected:
             continue
         series.order = order
-        series.reading = Reading(kept.base + (body.time or 0), shape.shown(index, value), kept.verdict.quality)
+        series.kept = kept
         series.moved += 1
         any_moved = True
     return any_moved
@@ -122,7 +122,7 @@ def _merge_columns(track: Track, kept: Kept, body: Columns) -> bool:
         value = column[at]
         raw: Value = value.item() if isinstance(value, np.generic) else value
         series.order = order
-        series.reading = Reading(time, track.shape.shown(index, raw), kept.verdict.quality)
+        series.reading, series.kept = Reading(time, track.shape.shown(index, raw), kept.verdict.quality), None
         series.moved += len(column)
         any_moved = True
     return any_moved

@@ -45,11 +45,12 @@ class Shape:
 class Series:
     """One metric of one device: its latest reading where that is not in the track's full row."""
 
-    __slots__ = ("moved", "order", "reading")
+    __slots__ = ("kept", "moved", "order", "reading")
 
     def __init__(self) -> None:
         self.order = NEVER
         self.reading: Reading | None = None
+        self.kept: Kept | None = None  # a row that is newer than ``reading`` and not looked into yet
         self.moved = 0  # readings that moved latest, full rows apart
 
 
@@ -74,17 +75,18 @@ class Track:
 
     def reading(self, index: int) -> Reading | None:
         """The latest of one metric."""
-        series, full = self.series[index], self.full
-        if full is None or series.order > self.order or type(full.body) is not Row:
+        series = self.series[index]
+        kept = series.kept if self.full is None or series.order > self.order else self.full
+        if kept is None or type(kept.body) is not Row:
             return series.reading
-        time = full.base + (full.body.time or 0)
-        return Reading(time, self.shape.shown(index, full.body.values[index]), full.verdict.quality)
+        time = kept.base + (kept.body.time or 0)
+        return Reading(time, self.shape.shown(index, kept.body.values[index]), kept.verdict.quality)
 
     def reborn(self, birth: Birth, shape: Shape) -> None:
         """The device has a new birth: series go on by name."""
         before: dict[str, Series] = {}
         for index, (name, series) in enumerate(zip(self.shape.names, self.series, strict=True)):
-            series.reading = self.reading(index)
+            series.reading, series.kept = self.reading(index), None
             series.order = max(series.order, self.order)
             series.moved += self.rows
             before[name] = series

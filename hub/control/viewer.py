@@ -77,9 +77,9 @@ class Subscription:
         """Begin with the latest of every series there is."""
         for track in tracks:
             for index in self._wanted(track):
-                count = track.rows + track.series[index].moved
-                if count or track.series[index].reading is not None:
-                    self._seen[track.series[index]] = count - 1
+                series = track.series[index]
+                if track.reading(index) is not None:
+                    self._seen[series] = track.rows + series.moved - 1
                     self.moved.add(track)
 
     def take_prompt(self) -> list[Update]:
