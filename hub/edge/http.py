@@ -1,51 +1,31 @@
 """Health and metrics over plain HTTP, on a port of their own."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import structlog
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+
+from hub.metrics import Exposition, Statistics
 
 RETRY_SECONDS: Final = 1.0  # until the server is started again after an exception
 GRACE_SECONDS: Final = 1.0  # for requests under way when the hub stops
 
 log = structlog.get_logger()
 
-Statistics = Callable[[], Mapping[str, Any]]
-
-
-class RoomsCollector(Collector):
-    """The rooms' own counters as metrics ``telemetrio_ROOM_NAME``, read when somebody asks."""
-
-    def __init__(self, rooms: Mapping[str, Statistics]) -> None:
-        self._rooms = rooms
-
-    def collect(self) -> Iterable[Metric]:
-        """One sample for each number that a room tells; what is not a number is left out."""
-        for room, statistics in self._rooms.items():
-            for name, value in statistics().items():
-                if isinstance(value, int | float):
-                    full = re.sub(r"[^a-z0-9_]", "_", f"telemetrio_{room}_{name}".lower())
-                    yield GaugeMetricFamily(full, f"{name} of {room}", value=float(value))
-
 
 def application(rooms: Mapping[str, Statistics], problems: Callable[[], list[str]]) -> Starlette:
     """The routes: ``/metrics``, ``/healthz`` (the process answers), ``/readyz`` (nothing is wrong)."""
-    registry = CollectorRegistry()
-    registry.register(RoomsCollector(rooms))
+    exposition = Exposition(rooms)
 
     async def metrics(_request: Request) -> Response:
-        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(exposition.text(), media_type=exposition.media_type)
 
     async def healthy(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
