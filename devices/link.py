@@ -21,9 +21,9 @@ FLAPPING: Final = 300.0  # seconds of pause after 4003
 
 #: Close codes after which dialling again cannot help, and what a person can do.
 HOPELESS: Final[dict[int, str]] = {
-    CloseCode.UNAUTHORIZED: "the hub does not know its token; remove the token's file, and it is enrolled again at the next start",
-    CloseCode.FORBIDDEN: "its token may not be used by a device; remove the token's file, and it is enrolled at the next start",
-    CloseCode.REVOKED: "its token has been revoked; remove the token's file if it is to be enrolled again",
+    CloseCode.UNAUTHORIZED: "the hub does not know its token; remove the token's file to have it enrolled anew",
+    CloseCode.FORBIDDEN: "its token is not one for devices; remove the token's file to have it enrolled anew",
+    CloseCode.REVOKED: "its token has been revoked; remove the token's file to have it enrolled anew",
     CloseCode.MODEL_REFUSED: "the hub refuses the model; make model and birth agree",
 }
 HOPELESS_STATUS: Final[dict[int, CloseCode]] = {401: CloseCode.UNAUTHORIZED, 403: CloseCode.FORBIDDEN}

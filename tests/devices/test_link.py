@@ -61,7 +61,7 @@ async def test_other_codes_are_dialled_again(autojump_clock: MockClock, hub: Hub
 
 
 @pytest.mark.parametrize(("code", "words"), [
-    (3000, "does not know its token"), (3003, "may not be used by a device"),
+    (3000, "does not know its token"), (3003, "is not one for devices"),
     (4002, "has been revoked"), (4004, "refuses the model"),
 ])  # fmt: skip
 async def test_hopeless_codes_stop_it_with_words(autojump_clock: MockClock, hub: HubEnd, code: int, words: str) -> None:
