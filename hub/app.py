@@ -18,7 +18,16 @@ from hub.control.follower import ControlFollower
 from hub.control.live import Live
 from hub.control.registry import Registry
 from hub.control.router import Router
-from hub.data_directory import MIB, HubError, open_store, open_journal, open_state, own_directory, read_identity
+from hub.data_directory import (
+    MIB,
+    HubError,
+    open_journal,
+    open_state,
+    open_store,
+    own_directory,
+    pass_cursors,
+    read_identity,
+)
 from hub.edge.certificates import CertificateError, server_context
 from hub.edge.edge import Edge
 from hub.edge.http import application, serve_http
@@ -123,6 +132,7 @@ async def run_hub(
         open_journal(settings, ports, worker) as (journal, marks),
         open_store(settings, store_worker) as store,
     ):
+        await pass_cursors(journal, state, state_worker, store)
         identity = await read_identity(settings, ports, worker)
         house = await _wire(settings, ports, state, state_worker, journal, marks, store, store_worker, models, identity)
         async with trio.open_nursery() as core:

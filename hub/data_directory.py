@@ -78,7 +78,10 @@ async def open_journal(settings: Settings, ports: Ports, worker: Worker) -> Asyn
     except (OSError, ValueError) as error:
         raise HubError(f"the journal in {settings.data / 'journal'} cannot be opened: {error}") from None
     for damage in recovery.damage:
-        log.error("the journal is damaged", **asdict(damage))
+        if damage.torn:  # what a kill leaves: records that were never durable, so never acked
+            log.info("the journal ends with an unfinished record; it was never acked", **asdict(damage))
+        else:
+            log.error("the journal is damaged", **asdict(damage))
     for record in unreadable:
         log.error("a record of the journal cannot be understood", lsn=record.lsn, why=record.why)
     log.info("journal open", records=journal.durable, devices=len(marks))
@@ -110,6 +113,17 @@ async def open_store(settings: Settings, worker: Worker) -> AsyncIterator[Store]
     finally:
         with trio.CancelScope(shield=True):  # its last commit is done; this is a checkpoint
             await worker.run(store.close)
+
+
+async def pass_cursors(journal: Journal, state: State, state_worker: Worker, store: Store) -> None:
+    """Where somebody has taken in more than the journal has (it was damaged or put back), give no LSN twice (P10)."""
+    taken = {name: await state_worker.run(state.cursors.get, name) for name in ("account", "control")}
+    taken[store.name] = int(store.statistics().get("cursor", 0))
+    name, cursor = max(taken.items(), key=lambda item: item[1])
+    if cursor > journal.appended:
+        text = "the journal ends before what was taken from it: records are missing at its end"
+        log.error(text, follower=name, cursor=cursor, journal=journal.appended)
+        journal.skip_to(cursor)
 
 
 async def read_identity(settings: Settings, ports: Ports, worker: Worker) -> str:
