@@ -29,15 +29,17 @@ def number(value: float, scale: int | None = None) -> str:
     if isinstance(value, int) or (scale == 0 and abs(value) < 1e9):
         return f"{value:,.0f}" if abs(value) < 1e7 else si(value)
     size = abs(value)
+    if size >= 1e15 or 0 < size < 1e-99:
+        return f"{value:.1e}"
     if size >= 1e6:
         return si(value)
-    if size and size < 0.005:
+    if 0 < size < 0.005:
         return f"{value:.2e}"
     digits = 3 if size < 1 and scale is None else 2
     if scale is not None:
         digits = min(scale, 4)
     if size >= 10_000:
-        digits = min(digits, 1)
+        digits = min(digits, 1 if size < 100_000 else 0)
     return f"{value:,.{digits}f}"
 
 

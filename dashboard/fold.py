@@ -73,7 +73,7 @@ class Fold:
             self._command(info)
 
     def take(self, update: Update, now: int) -> None:
-        """One thing that changed; ``now``: us, this machine's clock. Kinds that are not known yet are left aside."""
+        """One thing that changed; ``now``: us, this machine's clock."""
         self._fresh = False
         body = cast("Any", update.body)
         if update.kind == "readings":

@@ -15,6 +15,7 @@ BARE: Final = 15  # cells of a metric whose name stands in the header
 TREND: Final = (9, 36)  # cells of a sparkline: least and most
 UNIT: Final = 6  # cells of a unit and the space before it
 NUMBER: Final = 9  # cells of a value
+ROOMY: Final = 72  # cells below which the model is not shown
 MOST_SLOTS: Final = 8  # metrics in a row
 
 
@@ -30,7 +31,11 @@ def plan(view: View, shown: Sequence[Device], width: int, by: str, reverse: bool
     """What fits into ``width`` cells, for these devices."""
     metrics = _common(view, shown)
     device = _widest((device.name for device in shown), 12, 26 if wide else 22) + 2
-    model = 0 if metrics is not None else _widest((device.model for device in shown), 6, 24 if wide else 18)
+    model = (
+        0
+        if metrics is not None or width < ROOMY
+        else _widest((device.model for device in shown), 6, 24 if wide else 18)
+    )
     labels = _widest((described(device) for device in shown), 8, 40) if wide else 0
     room = width - 1 - (device + 2) - (model + 2 if model else 0) - (labels + 2 if labels else 0) - 6
     slot = BARE if metrics is not None else NAMED[0]
@@ -97,10 +102,10 @@ def beyond(metric: Metric | None, value: object) -> bool:
 
 
 def _common(view: View, shown: Sequence[Device]) -> tuple[str, ...] | None:
-    """The metrics of all these devices, if they are of one model."""
+    """The metrics of all these devices, if they are of one model and have sent any."""
     if len({device.model for device in shown}) != 1:
         return None
-    return tuple(view.ordered(max(shown, key=lambda device: len(device.series))))
+    return tuple(view.ordered(max(shown, key=lambda device: len(device.series)))) or None
 
 
 def _widest(texts: Iterable[str], least: int, most: int) -> int:

@@ -83,9 +83,9 @@ class FleetPage(Page):
     def _summary(self, view: View, shown: int, now: int) -> Text:
         look = self.look
         text = Text(no_wrap=True, overflow="ellipsis", end="")
-        text.append(
-            f"{shown:,} devices" if shown == len(view.devices) else f"{shown:,} of {len(view.devices):,} devices"
-        )
+        everyone = len(view.devices)
+        of_all = "" if shown == everyone else f" of {everyone:,}"
+        text.append(f"{shown:,}{of_all} {'device' if everyone == 1 else 'devices'}")
         for state, count in view.count(now).items():
             if count:
                 text.append(f"  {SYMBOLS[state]} ", look.liveness(state)).append(f"{count:,} {state}", look.muted)

@@ -6,6 +6,7 @@ Everything it says is encoded and decoded by the codec, so what reaches the dash
 import math
 import random
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,13 @@ from hub.wire.operator import Answer, CommandInfo, DeviceDetail, DeviceInfo, Gre
 NOON = 1_795_348_800_000_000  # us: 2026-11-22T12:00:00Z
 SECOND = 1_000_000
 SITES = ("north", "south", "harbour")
-PREFIXES = {"weather-station": "ws", "cold-chain-freezer": "frz", "power-meter": "pm", "pump": "pump", "air-quality": "aq"}
+PREFIXES = {
+    "weather-station": "ws",
+    "cold-chain-freezer": "frz",
+    "power-meter": "pm",
+    "pump": "pump",
+    "air-quality": "aq",
+}
 #: Metric -> middle and swing of its curve; others go around 50.
 CURVES = {
     "temperature": (21.4, 3.0), "humidity": (48.0, 9.0), "pressure": (1013.2, 2.0), "wind_speed": (4.2, 2.5),
@@ -37,7 +44,7 @@ class Stage:
     def __init__(self, role: str = "operator") -> None:
         self.fold = Fold()
         self.time = NOON
-        self.models: dict[str, Model] = load_models(None)
+        self.models: dict[str, Model] = dict(shipped_models())
         self.sent: list[tuple[str, str, dict[str, Any]]] = []
         self.asked: list[Question] = []
         self.started = self.stopped = 0
@@ -141,8 +148,8 @@ def through_the_wire(value: Any) -> Any:
 def command(id: str, device: str, name: str, args: dict[str, Any], state: str, **more: Any) -> CommandInfo:
     created = more.pop("created", NOON)
     return {
-        "id": id, "device": device, "name": name, "args": args, "state": state, "value": None, "late": False, "by": "ops",
-        "created": created, "expiry": created + 10 * SECOND, "changed": created, **more,
+        "id": id, "device": device, "name": name, "args": args, "state": state, "value": None, "late": False,
+        "by": "ops", "created": created, "expiry": created + 10 * SECOND, "changed": created, **more,
     }  # type: ignore[typeddict-item]  # fmt: skip
 
 
@@ -187,39 +194,53 @@ def curve(device: str, metric: str, time: int) -> float:
     return round(middle + swing * (0.6 * slow + 0.12 * noise), 3)
 
 
-def tell_values(stage: Stage, name: str, model: Model, time: int) -> None:
-    values: dict[str, Any] = {}
+@cache
+def shipped_models() -> dict[str, Model]:
+    return load_models(None)
+
+
+def values_of(name: str, model: Model, time: int) -> list[list[Any]]:
+    """What a device of this model says at this time, as rows of an update."""
+    told: list[list[Any]] = []
     for metric in model.metrics.values():
         number = curve(name, metric.name, time)
         kinds = {"text": "running", "bool": number > 50, "int": round(number)}
-        values[metric.name] = kinds.get(metric.type.name, number)
-    stage.readings(name, values, time)
+        told.append([name, metric.name, time, kinds.get(metric.type.name, number), GOOD])
+    return told
 
 
 def small_fleet(devices: int = 25) -> Stage:
     """Twenty-five devices of five models in the middle of a good day, one silent, one gone, and what they did."""
     stage = Stage()
-    names = list(PREFIXES)
-    for number in range(devices):
-        model = names[number % len(names)]
-        name = f"{PREFIXES[model]}-{number // len(names) + 1:04}"
-        state = "offline" if number == 11 else "online"
-        site = SITES[number % len(SITES)]
-        stage.device(name, model, state, labels={"site": site, "line": str(number % 4 + 1)}, waiting=40 if number == 7 else 0)
-        quiet = 95 if number == 11 else 47 if number == 18 else 0
-        for at in range(-48, 0):
-            tell_values(stage, name, stage.models[model], NOON + (at - quiet + 1) * SECOND)
+    models = list(PREFIXES)
+    quiet = {11: 95, 18: 47}
+    crew = [(f"{PREFIXES[models[n % 5]]}-{n // 5 + 1:04}", models[n % 5], quiet.get(n, 0)) for n in range(devices)]
+    for n, (name, model, _) in enumerate(crew):
+        labels = {"site": SITES[n % len(SITES)], "line": str(n % 4 + 1)}
+        stage.device(name, model, "offline" if n == 11 else "online", labels=labels, waiting=40 if n == 7 else 0)
+    for second in range(-47, 1):
+        told = [values_of(name, stage.models[model], NOON + (second - late) * SECOND) for name, model, late in crew]
+        stage.say("readings", [row for rows in told for row in rows])
     for at in range(30):
-        wave = math.sin(at / 4)
-        stage.say("hub", status(readings_per_s=1_284 + 160 * wave, ack_ms_p99=9.7 + 2 * math.cos(at), time=NOON))
-    stage.say("event", {"device": "pump-0001", "time": NOON - 65 * SECOND, "level": "info", "text": "started, ramping to 2950 /min"})
-    stage.say("command", command("a1", "pump-0001", "set_speed", {"speed": 2950.0}, "succeeded", created=NOON - 66 * SECOND,
-                                 value={"speed": 2950.0}))  # fmt: skip
-    stage.say("violation", {"device": "frz-0002", "metric": "temperature", "code": "warn_max", "count": 3,
-                            "text": "-14.2 is above -15", "time": NOON - 41 * SECOND})  # fmt: skip
-    stage.say("presence", {"device": "aq-0003", "model": "air-quality", "state": "offline", "at": NOON - 30 * SECOND, "reason": "idle"})
-    stage.say("presence", {"device": "aq-0003", "model": "air-quality", "state": "online", "at": NOON - 22 * SECOND, "reason": ""})
-    stage.say("event", {"device": "pm-0002", "time": NOON - 12 * SECOND, "level": "warning", "text": "voltage sag on phase 2"})
-    stage.say("command", command("a2", "frz-0002", "identify", {"seconds": 10}, "timed_out", created=NOON - 20 * SECOND))
-    stage.say("event", {"device": "ws-0005", "time": NOON - 5 * SECOND, "level": "error", "text": "rain gauge does not answer"})
+        stage.say("hub", status(readings_per_s=1_284 + 160 * math.sin(at / 4), ack_ms_p99=9.7 + 2 * math.cos(at)))
+    for seconds, kind, body in HAPPENED:
+        at = NOON - seconds * SECOND
+        key = {"command": "created", "presence": "at"}.get(kind, "time")
+        stage.say(kind, command(**body, created=at) if kind == "command" else {**body, key: at})
     return stage
+
+
+#: Seconds before noon, kind, what happened.
+HAPPENED: list[tuple[int, str, dict[str, Any]]] = [
+    (66, "command", {"id": "a1", "device": "pump-0001", "name": "set_speed", "args": {"speed": 2950.0},
+                     "state": "succeeded", "value": {"speed": 2950.0}}),
+    (65, "event", {"device": "pump-0001", "level": "info", "text": "started, ramping to 2950 /min"}),
+    (41, "violation", {"device": "frz-0002", "metric": "temperature", "code": "warn_max", "count": 3,
+                       "text": "-14.2 is above -15"}),
+    (30, "presence", {"device": "aq-0003", "model": "air-quality", "state": "offline", "reason": "idle"}),
+    (22, "presence", {"device": "aq-0003", "model": "air-quality", "state": "online", "reason": ""}),
+    (20, "command", {"id": "a2", "device": "frz-0002", "name": "identify", "args": {"seconds": 10},
+                     "state": "timed_out"}),
+    (12, "event", {"device": "pm-0002", "level": "warning", "text": "voltage sag on phase 2"}),
+    (5, "event", {"device": "ws-0005", "level": "error", "text": "rain gauge does not answer"}),
+]  # fmt: skip
