@@ -11,6 +11,8 @@ from hub.ports import Worker
 from hub.state import AccountRow, State
 from hub.wire.kept import Entry
 
+PACE_SECONDS: Final = (0.2, 1.0)  # between two commits: each costs a sync and a row per device, so they are gathered
+ROW_SECONDS: Final = 2e-4  # of pace for each row written: twenty times what a row costs
 PIECE: Final = 2_000  # entries booked until others get their turn: about a millisecond
 
 
@@ -19,7 +21,6 @@ class AccountFollower:
 
     name = "account"
     at_end = False
-    pace = 0.2  # seconds: a commit costs a sync and a row per device, so they are gathered
     batch = 20_000
 
     def __init__(self, state: State, worker: Worker) -> None:
@@ -27,6 +28,7 @@ class AccountFollower:
         self._worker = worker
         self._open: dict[Key, AccountRow] = {}  # the rows of epochs that are not closed, as committed
         self._cursor = 0
+        self.pace = PACE_SECONDS[0]
         self.received = 0  # readings since the log began
         self.rejected = 0
 
@@ -48,6 +50,7 @@ class AccountFollower:
             await trio.lowlevel.checkpoint()
         await self._worker.run(self._write, tally, cursor)
         self._committed(tally, base, cursor)
+        self.pace = min(max(PACE_SECONDS[0], len(tally.rows) * ROW_SECONDS), PACE_SECONDS[1])
 
     async def _base(self, keys: Iterable[Key]) -> dict[Key, AccountRow]:
         """The rows as committed; those of closed epochs come from the file."""
@@ -61,7 +64,8 @@ class AccountFollower:
         for key, row in tally.rows.items():
             before = base[key]
             self.received += row.received - before.received
-            self.rejected += sum(row.rejected.values()) - sum(before.rejected.values())
+            if row.rejected is not before.rejected:
+                self.rejected += sum(row.rejected.values()) - sum(before.rejected.values())
             if row.closed:
                 self._open.pop(key, None)
             else:

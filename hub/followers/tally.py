@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 
 from hub.state import AccountRow
 from hub.wire.kept import Entry, EpochGiven, Gap, Kept
+from hub.wire.ranges import Ranges
 
 Key: TypeAlias = tuple[str, int]  # device, epoch
 
@@ -73,16 +74,20 @@ class Tally:
 
     def _reject(self, kept: Kept, row: AccountRow) -> None:
         self.rejected.append(kept)
+        rejected = dict(row.rejected)
         for _, code, _, readings, _ in kept.verdict.rejections:
-            row.rejected[code] = row.rejected.get(code, 0) + readings
+            rejected[code] = rejected.get(code, 0) + readings
+        row.rejected = rejected
 
     def _gap(self, gap: Gap) -> None:
         """A gap never covers what is here."""
         row = self.rows[gap.device, gap.epoch]
         dropped = gap.dropped
-        numbers = row.lost if gap.lost else row.dropped
-        for first, last in row.here().missing(dropped.first, dropped.last).pairs():
-            numbers.add(first, last)
+        missing = row.here().missing(dropped.first, dropped.last)
+        if gap.lost:
+            row.lost = _union(row.lost, missing)
+        else:
+            row.dropped = _union(row.dropped, missing)
         row.highest = max(row.highest, dropped.last)
         if not gap.lost:
             row.dropped_readings += dropped.readings or 0
@@ -95,9 +100,11 @@ class Tally:
         row = self.rows[given.device, given.previous]
         renumbered = given.reason in RENUMBERED
         row.closed, row.unknown_above = True, not renumbered
-        numbers = row.moved if renumbered else row.lost
-        for first, last in row.here().missing(1, row.highest).pairs():
-            numbers.add(first, last)
+        missing = row.here().missing(1, row.highest)
+        if renumbered:
+            row.moved = _union(row.moved, missing)
+        else:
+            row.lost = _union(row.lost, missing)
 
 
 class _Run:
@@ -115,8 +122,25 @@ class _Run:
         row.kept.add(first, last)
         if last > row.highest:
             row.highest = last
-        for other in (row.dropped, row.lost, row.moved):
-            if other:  # it came after all: what is here is not lost
-                other.remove(first, last)
+        if row.lost:  # it came after all: what is here is not lost
+            row.lost = _without(row.lost, first, last)
+        if row.dropped:
+            row.dropped = _without(row.dropped, first, last)
+        if row.moved:
+            row.moved = _without(row.moved, first, last)
         row.received += self.received
         self.received = 0
+
+
+def _union(numbers: Ranges, more: Ranges) -> Ranges:
+    """A new set; rows share theirs with what is committed."""
+    union = numbers.copy()
+    for first, last in more:
+        union.add(first, last)
+    return union
+
+
+def _without(numbers: Ranges, first: int, last: int) -> Ranges:
+    rest = numbers.copy()
+    rest.remove(first, last)
+    return rest

@@ -11,7 +11,10 @@ from hub.wire.ranges import Ranges
 
 @dataclass(slots=True)
 class AccountRow:
-    """One epoch of one device. The four sets are disjoint; ``highest``: the highest seq that any of them names."""
+    """One epoch of one device. The four sets are disjoint; ``highest``: the highest seq that any of them names.
+
+    Copies share all but ``kept``: the other sets and ``rejected`` are replaced, never changed.
+    """
 
     device: str
     epoch: int
@@ -33,9 +36,8 @@ class AccountRow:
     def copy(self) -> "AccountRow":
         """A twin that can be changed without changing this one."""
         return AccountRow(
-            self.device, self.epoch, self.highest, self.kept.copy(), self.dropped.copy(), self.lost.copy(),
-            self.moved.copy(), self.closed, self.unknown_above, self.received, dict(self.rejected),
-            self.dropped_readings,
+            self.device, self.epoch, self.highest, self.kept.copy(), self.dropped, self.lost, self.moved, self.closed,
+            self.unknown_above, self.received, self.rejected, self.dropped_readings,
         )  # fmt: skip
 
     def here(self) -> Ranges:
@@ -89,7 +91,8 @@ class Account:
             (
                 (
                     row.device, row.epoch, row.highest, _text(row.kept), _text(row.dropped), _text(row.lost),
-                    _text(row.moved), row.closed, row.unknown_above, row.received, json.dumps(row.rejected),
+                    _text(row.moved), row.closed, row.unknown_above, row.received,
+                    json.dumps(row.rejected) if row.rejected else "{}",
                     row.dropped_readings,
                 )
                 for row in rows
@@ -110,4 +113,7 @@ def _ranges(text: str) -> Ranges:
 
 
 def _text(ranges: Ranges) -> str:
-    return json.dumps(ranges.pairs(), separators=(",", ":")) if ranges else "[]"
+    """As JSON; one range, which is what nearly every row has, without the encoder."""
+    if len(ranges) > 1:
+        return json.dumps(ranges.pairs(), separators=(",", ":"))
+    return "".join(("[", *(f"[{first},{last}]" for first, last in ranges), "]"))
