@@ -37,7 +37,7 @@ class Edge:
     def __init__(self, rooms: Rooms, limits: Limits | None = None) -> None:
         self._rooms = rooms
         self._limits = limits or Limits()
-        self._watch = Watch(self._limits.silence)
+        self._watch = Watch(self._limits.silence, self._limits.send)
         self._desk = DeviceDesk(rooms, self._limits, self._watch)
         self._gauge = Gauge(rooms, self._desk.latencies)
         self._calls = Calls(rooms, self.status)

@@ -6,7 +6,7 @@ from typing import Final
 
 import trio
 
-from hub.edge.link import Link, LinkClosed
+from hub.edge.link import ABNORMAL, Link, LinkClosed
 from hub.edge.listener import Ending
 from hub.wire.errors import CloseCode
 
@@ -18,10 +18,11 @@ End = Callable[[Ending], None]
 
 
 class Watch:
-    """Pings silent links, and ends those that stay silent."""
+    """Pings silent links, and ends those that stay silent, or take nothing of what is sent to them."""
 
-    def __init__(self, silence: float) -> None:
+    def __init__(self, silence: float, send: float) -> None:
         self._silence = silence
+        self._send = send
         self._links: dict[Link, tuple[End, int]] = {}
 
     def __len__(self) -> int:
@@ -45,6 +46,11 @@ class Watch:
 
     def _look(self, link: Link, end: End, asked: int, now: float, nursery: trio.Nursery) -> None:
         silent = now - link.heard
+        sending = link.sending_since
+        if sending is not None and now - sending > self._send:
+            self.remove(link)
+            end(Ending(ABNORMAL, f"the peer has taken nothing for {self._send:g} s", say=False))
+            return
         since = link.fragmented_since
         if since is not None and now - since > FRAGMENT_SECONDS:
             self.remove(link)

@@ -76,6 +76,11 @@ class Link:
         self._splitter.shut = False
 
     @property
+    def sending_since(self) -> float | None:
+        """When the send that is under way began (trio's clock), or None."""
+        return self._tap.sending_since
+
+    @property
     def fragmented_since(self) -> float | None:
         """When the fragmented message that is open began (trio's clock), or None."""
         return self._fragment_since if self._splitter.fragmented else None

@@ -13,6 +13,7 @@ from trio_websocket import WebSocketRequest
 from wsproto.utilities import LocalProtocolError
 
 from hub.edge.link import Link, LinkClosed, receive_request
+from hub.edge.sockets import QuickStream
 from hub.edge.tap import Tap
 from hub.edge.tls import TlsStream
 from hub.wire.errors import CloseCode
@@ -152,8 +153,10 @@ class Supervisor:
         """One connection; the boundary."""
         self.counters.accepted += 1
         self.connections += 1
-        stream: trio.abc.Stream = transport if self._tls is None else TlsStream(transport, self._tls)
         address = address_of(transport)
+        stream = QuickStream(transport) if isinstance(transport, trio.SocketStream) else transport
+        if self._tls is not None:
+            stream = TlsStream(stream, self._tls)
         visit: Visit | None = None
         try:
             with self.half_open.slot() as admitted:
@@ -181,7 +184,7 @@ class Supervisor:
             if isinstance(stream, TlsStream):
                 with trio.fail_after(self._limits.tls):
                     await stream.do_handshake()
-            tap = visit.tap = Tap(stream, self._limits.send)
+            tap = visit.tap = Tap(stream)
             with trio.fail_after(self._limits.request):
                 request = await receive_request(nursery, tap, self._limits.frame)
             if request is not None:

@@ -11,18 +11,16 @@ from typing import Final
 import trio
 
 from hub.edge.frames import CLOSE
-from hub.edge.tls import RECEIVE_BYTES
+from hub.edge.sockets import RECEIVE_BYTES
 
-SEND_SECONDS: Final = 15.0  # a peer that takes nothing for so long does not read any more (W7)
 BLANK_LINE: Final = re.compile(rb"\n\r?\n")  # where h11 sees the end of a request
 
 
 class Tap(trio.abc.Stream):
-    """See the module. ``send_seconds`` bounds each send, the library's own ones, too."""
+    """See the module. Sends have no deadline here: whoever watches the link looks at ``sending_since`` (W7)."""
 
-    def __init__(self, inner: trio.abc.Stream, send_seconds: float = SEND_SECONDS) -> None:
+    def __init__(self, inner: trio.abc.Stream) -> None:
         self._inner = inner
-        self._send_seconds = send_seconds
         self._tail = b""  # of the request so far: the blank line may be cut anywhere
         self._requested = False
         self._handed: list[bytes] = []
@@ -32,6 +30,7 @@ class Tap(trio.abc.Stream):
         self.rest = b""  # what came behind the request
         self.ended = False
         self.broken = False  # a send was cut short: nothing may ever be sent behind it
+        self.sending_since: float | None = None  # when the send that is under way began
         self.answered = False  # something has been sent
         self.said_close = False
         self.close_code: int | None = None  # what was said then, if anything
@@ -71,9 +70,14 @@ class Tap(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Whole frames only; the library's and the link's never interleave.
 
-        Raises trio.BrokenResourceError when the peer does not read, or an earlier send was cut short (W8).
+        Raises trio.BrokenResourceError when an earlier send was cut short (W8).
         """
-        async with self._lock:
+        lock = self._lock
+        try:
+            lock.acquire_nowait()  # nearly always; ``async with`` would cost a round of the scheduler
+        except trio.WouldBlock:
+            await lock.acquire()
+        try:
             if self.broken:
                 raise trio.BrokenResourceError("an earlier send was cut short")
             if self.said_close:
@@ -82,15 +86,13 @@ class Tap(trio.abc.Stream):
             if data and data[0] == CLOSE:
                 self.said_close = True
                 self.close_code = int.from_bytes(data[2:4], "big") if len(data) >= 4 else None
-            try:
-                with trio.fail_after(self._send_seconds):
-                    await self._inner.send_all(data)
-            except trio.TooSlowError:
-                self.broken = True
-                raise trio.BrokenResourceError("the peer does not read") from None
-            except BaseException:
-                self.broken = True
-                raise
+            self.sending_since = trio.current_time()
+            self.broken = True  # unless it gets through
+            await self._inner.send_all(data)
+            self.broken = False
+        finally:
+            self.sending_since = None
+            lock.release()
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._inner.wait_send_all_might_not_block()

@@ -11,7 +11,8 @@ from typing import Final
 
 import trio
 
-RECEIVE_BYTES: Final = 65_536  # one system call; about a thousand small frames
+from hub.edge.sockets import RECEIVE_BYTES
+
 RECORD_BYTES: Final = 16_384  # the largest TLS record
 FAREWELL_SECONDS: Final = 0.5  # for close_notify: it fits the socket's buffer, or the peer does not read
 
@@ -103,9 +104,15 @@ class TlsStream(trio.abc.Stream):
 
     async def _flush(self) -> None:
         data = self._outgoing.read()
-        async with self._lock:  # first come, first sent: what was encrypted first must leave first
+        try:
+            self._lock.acquire_nowait()  # nearly always; ``async with`` would cost a round of the scheduler
+        except trio.WouldBlock:
+            await self._lock.acquire()  # first come, first sent: what was encrypted first must leave first
+        try:
             if data:
                 await self._transport.send_all(data)
+        finally:
+            self._lock.release()
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._transport.wait_send_all_might_not_block()

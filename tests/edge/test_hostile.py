@@ -303,7 +303,7 @@ async def under_attack(path: Path, attacks: list[Attack], times: int, limits: Li
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 async def test_each_attack_leaves_nothing_behind(tmp_path: Path, attack: Attack) -> None:
-    await under_attack(tmp_path, [attack], 3, LIMITS)
+    await under_attack(tmp_path, [attack], 2, LIMITS)
 
 
 async def test_all_attacks_together(tmp_path: Path) -> None:
