@@ -86,10 +86,10 @@ class LiveTable(DataTable[Text]):
             self.add_row(*empty, key=str(slot))
 
     def _fill(self) -> None:
-        if not self._columns_now:
-            return
+        if not self._columns_now or len(self.columns) != len(self._columns_now):
+            return  # in the middle of a change of columns
         top = int(self.scroll_y)
-        for slot in range(top, min(len(self._keys), top + self.size.height + 1)):
+        for slot in range(top, min(len(self._keys), self.row_count, top + self.size.height + 1)):
             cells = self._make(self._keys[slot])
             before = self._shown.get(slot, ())
             for at, cell in enumerate(cells):
