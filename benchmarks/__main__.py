@@ -1,6 +1,6 @@
 """``./run bench``: what one hub does per CPU-second, beside peers under the same load in the same run.
 
-    ./run bench [--runs 3] [--seconds 8] [--only burst,senders,...] [-o json]
+    ./run bench [--runs 3] [--seconds 8] [--only burst,senders,...] [--servers telemetrio,...] [-o json]
 
 Every figure is the median of the runs. The load comes from another process; the CPU-seconds are the server's own, from
 the first frame until the last follower has taken it in (TLS, sync, store, ledger: the whole pipeline). Raw figures of
@@ -87,21 +87,21 @@ def median(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
 
 
-def bench(only: set[str], runs: int, seconds: float) -> dict[str, Any]:
+def bench(only: set[str], servers: dict[str, Start], runs: int, seconds: float) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     for name, (arguments, links, counted) in LOADS.items():
         if only and name not in only:
             continue
-        results: dict[str, list[dict[str, Any]]] = {server: [] for server in SERVERS}
+        results: dict[str, list[dict[str, Any]]] = {server: [] for server in servers}
         for _ in range(runs):
-            for label, start in SERVERS.items():  # side by side: each run visits every server
+            for label, start in servers.items():  # side by side: each run visits every server
                 with tempfile.TemporaryDirectory() as folder, start(Path(folder) / "server", links) as server:
                     results[label].append(measure(server, arguments, links, counted, seconds))
                     print(f"{name}: {label}: {results[label][-1]}", file=sys.stderr)
         raw[name] = results
     if not only or "idle" in only:
         raw["idle"] = {}
-        for label, start in SERVERS.items():
+        for label, start in servers.items():
             with tempfile.TemporaryDirectory() as folder, start(Path(folder) / "server", 500) as server:
                 raw["idle"][label] = [idle(server, 500)]
                 print(f"idle: {label}: {raw['idle'][label][-1]}", file=sys.stderr)
@@ -117,9 +117,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--only", default="", help="comma-separated: " + ", ".join([*LOADS, "idle", "help"]))
+    parser.add_argument("--servers", default="", help="comma-separated beginnings of names: " + ", ".join(SERVERS))
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     options = parser.parse_args()
-    raw = bench(set(filter(None, options.only.split(","))), options.runs, options.seconds)
+    wanted = tuple(options.servers.split(","))
+    servers = {name: start for name, start in SERVERS.items() if name.startswith(wanted)}
+    raw = bench(set(filter(None, options.only.split(","))), servers, options.runs, options.seconds)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{time.strftime('%Y%m%dT%H%M%S')}.json").write_text(json.dumps(raw, indent=1))
     medians = {name: {label: median(runs) for label, runs in by.items()} for name, by in raw.items()}

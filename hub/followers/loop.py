@@ -68,6 +68,7 @@ class _Following:
         self._reader: Reader | None = None
         self._entries: list[Entry] = []  # read, not taken yet
         self._took = float("-inf")  # when the last take began, on trio's clock
+        self._behind = False  # the last read left something
 
     def begin(self, cursor: int) -> None:
         """Follow from here."""
@@ -101,15 +102,17 @@ class _Following:
                 self.error, wait = None, RETRY_SECONDS[0]
 
     async def _wait(self, position: int) -> None:
-        """Until there is something, and until it is time for it."""
+        """Until there is something, and until it is time for it; who is behind goes on at once."""
         await self._journal.wait_beyond(position)
         until = self._took + self.follower.pace
-        if self._journal.durable - position < self.follower.batch and until > trio.current_time():
+        if not self._behind and until > trio.current_time():
             await trio.sleep_until(until)
 
     async def _step(self, reader: Reader) -> None:
         if not self._entries:
+            durable = self._journal.durable
             self._entries = await reader.next(self.follower.batch)
+            self._behind = reader.position < durable
         if self._entries:
             self._took = trio.current_time()
             await self.follower.take(self._entries, reader.position)

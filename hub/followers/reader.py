@@ -8,7 +8,7 @@ from hub.journal import Journal, Scan
 from hub.wire.kept import Birth, Entry
 from hub.wire.records import BORN, unpack
 
-CHUNK_BYTES: Final = 1024 * 1024  # read from disk at once
+TAKE_BYTES: Final = 4 * 1024 * 1024  # in one take: as columns of a store that is about 32 MB
 DECODED_AT_ONCE: Final = 500  # records until others get their turn: about a millisecond
 
 
@@ -27,7 +27,7 @@ class Reader:
         """At most ``limit`` of the durable entries after ``position``, which moves behind them. May be empty, and the
         position moves all the same where there is nothing for followers; waits for the disk only."""
         if self._scan is None and not self._chunks:
-            pairs = self._journal.tail(self.position, limit)
+            pairs = self._journal.tail(self.position, limit, TAKE_BYTES)
             if pairs is not None:
                 if pairs:
                     self.position = pairs[-1][0]
@@ -42,7 +42,7 @@ class Reader:
         if not self._chunks:
             if self._scan is None:
                 self._until = self._journal.durable
-                self._scan = self._journal.scan(self.position, CHUNK_BYTES)
+                self._scan = self._journal.scan(self.position, TAKE_BYTES)
             try:
                 chunk = await self._scan.__anext__()
             except StopAsyncIteration:

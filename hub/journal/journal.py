@@ -185,7 +185,7 @@ class Journal:
         for part in group[:done]:
             if part.opens:
                 self._firsts.append(part.segment)
-            self.durable = part.last
+            self.durable = self._ring.durable = part.last
         if done:
             self._durable_size = size
             self._written_bytes += sum(len(piece) for part in group[:done] for piece in part.pieces)
@@ -206,10 +206,10 @@ class Journal:
 
     # --- reading ------------------------------------------------------------------------------------------------
 
-    def tail(self, after: int, limit: int) -> list[tuple[int, object]] | None:
-        """At most ``limit`` durable ``(lsn, companion)`` after the LSN ``after``; None when memory no longer has all of
-        them: ``scan`` then."""
-        return self._ring.take(after, self.durable, limit)
+    def tail(self, after: int, limit: int, max_bytes: int = 4 * MEBIBYTE) -> list[tuple[int, object]] | None:
+        """Durable ``(lsn, companion)`` after the LSN ``after``: at most ``limit``, of about ``max_bytes``; None when
+        memory no longer has all of them: ``scan`` then."""
+        return self._ring.take(after, limit, max_bytes)
 
     def scan(self, after: int, max_bytes: int = 4 * MEBIBYTE) -> Scan:
         """Iterate (``async for``) over chunks of about ``max_bytes``: lists of durable ``(lsn, payload)`` from the

@@ -1,5 +1,7 @@
 """The tail of the journal in memory: companions of the newest records, bounded by bytes."""
 
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Final
 
 COMPANION_SIZE: Final = 700  # bytes of Python objects around the payload of a small batch, measured on a row of 3
@@ -7,11 +9,12 @@ KEPT_SHARE: Final = 7 / 8  # what stays when it is full: letting go of many at o
 
 
 class Ring:
-    """Companions by LSN, without holes; the oldest go first. ``first``: LSN of the oldest."""
+    """Companions by LSN, without holes; the oldest go first, but none that is not durable. ``first``: of the oldest."""
 
     def __init__(self, limit: int, first: int) -> None:
         self.first = first
         self.size = 0  # bytes, estimated
+        self.durable = first - 1  # up to here they may go: followers have not seen what is beyond
         self._limit = limit
         self._entries: list[tuple[int, object]] = []
         self._sizes: list[int] = []
@@ -30,20 +33,24 @@ class Ring:
 
     def restart(self, first: int) -> None:
         """Begin anew: the next record is ``first``."""
-        self.first, self.size = first, 0
+        self.first, self.size, self.durable = first, 0, first - 1
         self._entries.clear()
         self._sizes.clear()
 
-    def take(self, after: int, through: int, limit: int) -> list[tuple[int, object]] | None:
-        """At most ``limit`` entries of ``after + 1..through``; None when the oldest of these are gone."""
+    def take(self, after: int, limit: int, size: int) -> list[tuple[int, object]] | None:
+        """Durable entries after ``after``: at most ``limit``, and (but for one) ``size`` bytes; None when the oldest of
+        these are gone."""
         start = after + 1 - self.first
         if start < 0:
             return None
-        return self._entries[start : min(start + limit, through + 1 - self.first)]
+        stop = min(start + limit, self.durable + 1 - self.first)
+        within = bisect_right(list(accumulate(self._sizes[start:stop])), size)
+        return self._entries[start : min(stop, start + max(1, within))]
 
     def _let_go(self) -> None:
         target, count = self._limit * KEPT_SHARE, 0
-        while self.size > target and count < len(self._sizes):
+        most = self.durable + 1 - self.first
+        while self.size > target and count < most:
             self.size -= self._sizes[count]
             count += 1
         del self._entries[:count]

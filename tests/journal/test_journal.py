@@ -150,13 +150,20 @@ async def test_the_tail_in_memory_is_bounded(autojump_clock: trio.testing.MockCl
         for number in range(1000):
             journal.append(b"x" * 300, number)
         await journal.wait_durable(1001)
+        whole = journal.tail(1, 1000)  # none was let go before followers could have seen it
+        assert whole is not None
+        assert len(whole) == 1000
+        journal.append(b"x" * 300, 1000)
+        await journal.wait_durable(1002)
         assert journal.statistics().ring <= 100_000
         assert journal.tail(1, 10) is None
-        tail = journal.tail(1001 - 80, 1000)
+        tail = journal.tail(1002 - 80, 1000)
         assert tail is not None
-        assert tail == [(lsn, lsn - 2) for lsn in range(922, 1002)]
-        assert journal.tail(1001 - 80, 3) == tail[:3]
-        assert journal.tail(1001, 3) == []
+        assert tail == [(lsn, lsn - 2) for lsn in range(923, 1003)]
+        assert journal.tail(1002 - 80, 3) == tail[:3]
+        assert journal.tail(1002 - 80, 1000, 5_000) == tail[:4]  # by bytes, with what a companion weighs
+        assert journal.tail(1002 - 80, 1000, 1) == tail[:1]
+        assert journal.tail(1002, 3) == []
 
 
 async def test_a_scan_begins_with_the_segment_and_ends_at_the_durable_end(
