@@ -37,54 +37,40 @@ def application(rooms: Mapping[str, Statistics], problems: Callable[[], list[str
     return Starlette(routes=[Route("/metrics", metrics), Route("/healthz", healthy), Route("/readyz", ready)])
 
 
+class _Told:
+    """Where hypercorn tells its port; from then on exceptions are the server's own."""
+
+    def __init__(self, task_status: trio.TaskStatus[int]) -> None:
+        self._task_status = task_status
+        self.port: int | None = None
+
+    def started(self, binds: list[str]) -> None:
+        if self.port is None:
+            self.port = int(binds[0].rpartition(":")[2])
+            self._task_status.started(self.port)
+
+
 async def serve_http(
     app: Starlette, host: str, port: int, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Serve until cancelled; ``started`` with the port. OSError when it cannot be bound; after that an exception
     inside is logged and the server started again: whoever asks for health must not take the hub down."""
-    if ":" in host:
-        host = f"[{host}]"
-    async with trio.open_nursery() as nursery:
-        server = trio.Event()
-        port = await nursery.start(_serve_once, app, f"{host}:{port}", server)
-        task_status.started(port)
-        while True:
-            await server.wait()
-            await trio.sleep(RETRY_SECONDS)
-            server = trio.Event()
-            try:
-                await nursery.start(_serve_once, app, f"{host}:{port}", server)
-            except OSError as error:
-                log.error("HTTP cannot be bound again", why=str(error))
-                server.set()
-
-
-async def _serve_once(
-    app: Starlette, bind: str, ended: trio.Event, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
-) -> None:
-    config = Config()
-    config.bind = [bind]
-    config.accesslog = config.errorlog = None
-    config.graceful_timeout = GRACE_SECONDS
-    config.include_server_header = False
-    started = False
-
-    class Started:
-        """Tells the port, and that from now on exceptions are the server's."""
-
-        def started(self, binds: list[str]) -> None:
-            nonlocal started
-            started = True
-            task_status.started(int(binds[0].rpartition(":")[2]))
-
-    try:
-        await serve(app, config, task_status=Started(), mode="asgi")  # type: ignore[arg-type]
-    except* Exception as crash:
-        if not started:
-            raise _first(crash) from None
-        log.error("HTTP crashed", exc_info=crash)
-    finally:
-        ended.set()
+    told = _Told(task_status)
+    while True:
+        config = Config()
+        config.bind = [f"[{host}]:{told.port or port}" if ":" in host else f"{host}:{told.port or port}"]
+        config.accesslog = config.errorlog = None
+        config.graceful_timeout = GRACE_SECONDS
+        config.include_server_header = False
+        failure: BaseException = RuntimeError("ended by itself")
+        try:
+            await serve(app, config, task_status=told, mode="asgi")  # type: ignore[arg-type]
+        except* Exception as crash:
+            failure = _first(crash)
+        if told.port is None:
+            raise failure
+        log.error("HTTP crashed and is started again", exc_info=failure)
+        await trio.sleep(RETRY_SECONDS)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -12,7 +12,7 @@ from hub.client.errors import Refused, SocketClosed
 from hub.edge.listener import Limits
 from hub.wire.codec import decode_hub, encode
 from hub.wire.errors import CloseCode
-from hub.wire.messages import OPERATOR_PATH, Bye, Declared, Dropped, Goaway, Hello, Row
+from hub.wire.messages import OPERATOR_PATH, Bye, Declared, Dropped, Goaway, Hello, Reject, Rejection, Row
 from hub.wire.session import DeviceSession
 from tests.edge.house import METRICS, House, Tank, house, tank
 
@@ -302,3 +302,50 @@ async def test_all_links_taken_is_503(tmp_path: Path, autojump_clock: MockClock)
             async with hub.socket(other):
                 raise AssertionError
         assert refused.value.status == 503
+
+
+# --- what the hub says ------------------------------------------------------------------------------------------------
+
+
+async def test_p7_reject_is_advice_and_acks_name_the_prefix(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        hub.edge.rejected("tank-1", Reject(1, (Rejection(0, "out_of_range", 0, 1, "11 is above 10"),), 1))
+        hub.edge.rejected("nobody", Reject(1, (), 0))
+        assert isinstance(await device.hear(), Reject)
+        await device.rows(2)
+        hub.edge.acked("tank-1", device.session.epoch or 0, 1)  # an old ack is not said again
+        hub.edge.acked("tank-1", 99, 5)
+        await device.rows(1)
+        assert device.session.through == 3
+
+
+async def test_p2_welcome_leaves_when_its_records_are_durable(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        waited: list[int] = []
+        wait_durable = hub.journal.wait_durable
+
+        async def watch(lsn: int) -> None:
+            waited.append(lsn)
+            await wait_durable(lsn)
+
+        hub.journal.wait_durable = watch  # type: ignore[method-assign]
+        async with tank(hub, token):
+            assert waited
+            assert hub.journal.durable >= waited[0]
+
+
+async def test_a_journal_that_does_not_get_durable_is_goaway_and_1013(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with house(tmp_path) as hub, hub.socket(await hub.token()) as socket:
+
+        async def never(lsn: int) -> None:
+            await trio.sleep_forever()
+
+        hub.journal.wait_durable = never  # type: ignore[method-assign]
+        await socket.send(encode(hello()))
+        assert isinstance(decode_hub(await socket.receive()), Goaway)
+        with pytest.raises(SocketClosed) as closed:
+            await socket.receive()
+        assert closed.value.code == CloseCode.OVERLOAD
