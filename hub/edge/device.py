@@ -21,7 +21,7 @@ from hub.wire.session import HubSession, Step
 
 DURABLE_SECONDS: Final = 10.0  # a hello that is not on disk by then meets a full or broken one
 OVERLOAD_SECONDS: Final = 10.0  # what a device is told to wait when the hub has no room for it
-FLUSH_SECONDS: Final = 2.0  # for what is still in the outbox when the device has said its last word
+FLUSH_SECONDS: Final = 0.5  # for what is still in the outbox at the end; a revoked device is gone within a second
 LATENCIES: Final = 2_048  # samples of hub-side ack latency that are kept
 
 
@@ -144,9 +144,12 @@ class DeviceConversation:
         displaced = self._rooms.registry.connected(
             device, self.outbox, opening.intake.birth, welcome.epoch, self._visit.address, hello.next, welcome.through
         )
+        old = self._desk.here.get(device)
         self._desk.here[device] = self
         if displaced is not None:
             displaced.close(CloseCode.TAKEN_OVER, "another link of this device has taken over")
+        if old is not None:  # at once, even where its writer is stuck
+            old.end(Ending(CloseCode.TAKEN_OVER, "another link of this device has taken over"))
 
     # --- streaming -------------------------------------------------------------------------------------------------
 

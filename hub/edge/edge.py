@@ -22,7 +22,7 @@ from hub.edge.status import Gauge
 from hub.ports import Streams
 from hub.wire.errors import CloseCode
 from hub.wire.messages import DEVICE_PATH, SUBPROTOCOL, Goaway, Reject
-from hub.wire.operator import Status
+from hub.wire.operator import Presence, Status
 
 DRAIN_SECONDS: Final = 5.0  # for links to end by themselves when the hub stops
 COME_BACK_SECONDS: Final = 2.0  # what devices are told to wait before they dial a restarted hub
@@ -46,6 +46,7 @@ class Edge:
         self._accepting = trio.CancelScope()
         self._draining = False
         self._refused = 0
+        rooms.registry.on_presence.append(self._seen)
 
     # --- serving ---------------------------------------------------------------------------------------------------
 
@@ -159,6 +160,12 @@ class Edge:
         conversation = self._desk.here.get(device)
         if conversation is not None:
             conversation.outbox.offer(reject)
+
+    def _seen(self, presence: Presence) -> None:
+        """A revoked device is let go even where its writer is stuck."""
+        conversation = self._desk.here.get(presence["device"])
+        if conversation is not None and presence["state"] == "revoked":
+            conversation.end(Ending(CloseCode.REVOKED, "revoked by an operator"))
 
     # --- how it stands ---------------------------------------------------------------------------------------------
 

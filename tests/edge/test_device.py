@@ -19,6 +19,10 @@ from tests.edge.house import METRICS, House, Tank, house, tank
 pytestmark = pytest.mark.trio
 
 
+async def never(_: object) -> None:
+    await trio.sleep_forever()
+
+
 async def ended(tank: Tank) -> SocketClosed:
     """How the hub ended it."""
     try:
@@ -231,6 +235,20 @@ async def test_a_revoked_device_is_dropped_at_once(tmp_path: Path, autojump_cloc
                 raise AssertionError
 
 
+async def test_a_revoked_device_that_reads_nothing_is_dropped_within_a_second(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        conversation = hub.edge._desk.here["tank-1"]
+        conversation._link._tap._inner.send_all = never  # type: ignore[method-assign]
+        await device.socket.send(device.row())
+        await trio.sleep(0.1)  # its ack is on its way, for ever
+        await hub.registry.revoke("tank-1", "test")
+        await trio.sleep(1.0)
+        assert hub.edge.links == 0
+        assert hub.edge.statistics()["connections"] == 0
+
+
 async def test_p5_another_link_takes_over(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with house(tmp_path) as hub:
         token = await hub.token()
@@ -339,10 +357,6 @@ async def test_a_journal_that_does_not_get_durable_is_goaway_and_1013(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with house(tmp_path) as hub, hub.socket(await hub.token()) as socket:
-
-        async def never(lsn: int) -> None:
-            await trio.sleep_forever()
-
         hub.journal.wait_durable = never  # type: ignore[method-assign]
         await socket.send(encode(hello()))
         assert isinstance(decode_hub(await socket.receive()), Goaway)
