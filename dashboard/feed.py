@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 import trio
 
+from dashboard.bridge import NotConnected, answer_with, first
 from dashboard.fold import Fold
 from dashboard.view import Link, View
 from hub.client.dial import Target
@@ -25,19 +26,16 @@ from hub.query import Columns, Question
 from hub.wire.messages import Plain
 from hub.wire.operator import KINDS, CommandInfo
 
-PAINT_SECONDS: Final = 0.3  # between two views: faster than people read, slow enough for a terminal over ssh
+PAINT_SECONDS: Final = 0.4  # between two views: faster than people read, slow enough for a terminal over ssh
 TICK_SECONDS: Final = 1.0  # a view at least this often: ages go on even when nothing arrives
 BACK_OFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0)  # seconds before the next dial; full jitter above the first half
-INVENTORY_SECONDS: Final = 5.0  # labels, software and addresses are asked for again no oftener than this
+INVENTORY_SECONDS: Final = 5.0  # after a device came or went, what updates do not carry is asked for again that soon
+INVENTORY_CALM: Final = 60.0  # seconds until it is asked for again in any case: somebody may have changed a label
 COMMANDS_BEFORE: Final = 100  # commands of before we came that the log starts with
 JOIN_SECONDS: Final = 5.0  # the farewell to the hub has a deadline of its own below this
 
 T = TypeVar("T")
 Connect = Callable[[], AbstractAsyncContextManager[Operator]]
-
-
-class NotConnected(Exception):
-    """Asked while there is no link to the hub; the text says what is being done about it."""
 
 
 class Feed(Protocol):
@@ -81,6 +79,7 @@ class HubFeed:
         self._scope = trio.CancelScope()
         self._started = threading.Event()
         self._operator: Operator | None = None
+        self._moved = trio.Event()  # has a device come or gone since the inventory was taken?
         self._nursery: trio.Nursery | None = None  # of the link: what is asked ends with it
 
     @property
@@ -92,7 +91,7 @@ class HubFeed:
 
     def start(self, changed: Callable[[], object]) -> None:
         self._changed = changed
-        self._thread = threading.Thread(target=trio.run, args=(self._main,), name="hub", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
         self._thread.start()
         self._started.wait()
 
@@ -103,6 +102,19 @@ class HubFeed:
             self._token.run_sync_soon(self._scope.cancel)
         self._thread.join(JOIN_SECONDS)
         self._thread = None
+
+    def _run(self) -> None:
+        """The thread: nothing that goes wrong in it may end it without a word, or write over the screen."""
+        try:
+            trio.run(self._main)
+        except Exception as group:  # the boundary of this thread: the strip tells it
+            error = first(group)
+            self._fold.link(Link("closed", f"the dashboard broke off on {error!r}; start it again, and report this"))
+            self._publish()
+
+    def _publish(self) -> None:
+        self._view = self._fold.view()
+        self._changed()
 
     async def call(self, verb: str, **args: Any) -> Any:
         return await self._through(lambda operator: operator.call(verb, **args))
@@ -137,7 +149,7 @@ class HubFeed:
         if self._operator is None or self._nursery is None:
             answer.set_exception(NotConnected("no link to the hub at the moment; try again when it is back"))
             return
-        self._nursery.start_soon(_answer, request, self._operator, answer)
+        self._nursery.start_soon(answer_with, request, self._operator, answer)
 
     async def _main(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
@@ -153,8 +165,7 @@ class HubFeed:
         last = -inf
         while True:
             if self._fold.changed or trio.current_time() - last >= TICK_SECONDS:
-                self._view = self._fold.view()
-                self._changed()
+                self._publish()
                 last = trio.current_time()
             await trio.sleep(PAINT_SECONDS)
 
@@ -187,9 +198,11 @@ class HubFeed:
                 nursery.start_soon(self._inventory, operator)
                 async for update in subscription:
                     self._fold.take(update, self.now())
+                    if update.kind == "presence":
+                        self._moved.set()
                 nursery.cancel_scope.cancel(reason="the link has ended")
         except* (HubFailure, SocketClosed) as group:
-            raise _first(group) from None
+            raise first(group) from None
         finally:
             self._operator = self._nursery = None
 
@@ -207,7 +220,10 @@ class HubFeed:
                     detail = await operator.call("devices.show", device=device.name)
                     self._fold.units(device.name, detail["metrics"])
                     declared.add(device.name)
-            await trio.sleep(INVENTORY_SECONDS)
+            self._moved = trio.Event()
+            with trio.move_on_after(INVENTORY_CALM):
+                await self._moved.wait()
+                await trio.sleep(INVENTORY_SECONDS)  # a fleet that starts comes all at once
 
 
 async def _models(operator: Operator, names: list[str]) -> list[Model]:
@@ -218,31 +234,3 @@ async def _models(operator: Operator, names: list[str]) -> list[Model]:
         except ModelError:
             continue  # of a newer hub: its devices are shown as those of an unknown model
     return found
-
-
-async def _answer(request: Callable[[Operator], Awaitable[T]], operator: Operator, answer: "Future[T]") -> None:
-    """Carry the outcome over to asyncio; whoever asked may have gone, and no failure of a request ends the link."""
-    try:
-        result = await request(operator)
-    except trio.Cancelled:
-        _give(answer, NotConnected("the link to the hub was lost before it answered; try again when it is back"))
-        raise
-    except (HubFailure, SocketClosed) as error:
-        _give(answer, error if isinstance(error, HubFailure) else NotConnected(str(error)))
-    except Exception as error:
-        _give(answer, error)
-    else:
-        if not answer.done():
-            answer.set_result(result)
-
-
-def _give(answer: "Future[Any]", error: Exception) -> None:
-    if not answer.done():
-        answer.set_exception(error)
-
-
-def _first(group: BaseExceptionGroup[Any]) -> Exception:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return cast("Exception", error)

@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import DataTable, Static
 
 from dashboard import figures
-from dashboard.feed import NotConnected
+from dashboard.bridge import NotConnected
 from dashboard.look import SYMBOLS, Cell, Column, Part
 from dashboard.points import RAW_SPAN, SECOND, SPANS, Points
 from dashboard.rows import beyond
@@ -102,6 +102,7 @@ class DevicePage(Page):
             return
         self.query_one("#title", Static).update(self._title(view, device, now))
         self._paint_metrics(view, device)
+        self.keep_focus(self.query_one("#metrics"))
         self._paint_curve(view, device, now)
         self._paint_side(device, now)
         if self.wide:

@@ -65,6 +65,7 @@ class FleetPage(Page):
         look = self.look
         table.show(self.names, lambda name: rows.cells(view, view.devices[name], now, layout, look))
         table.display = bool(shown)
+        self.keep_focus(table)
         self._nothing(view, bool(shown))
         self.query_one("#summary", Static).update(self._summary(view, len(shown), now))
         if self.wide and self.tall:

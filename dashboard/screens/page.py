@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.events import Resize
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Footer
 
 from dashboard.look import Look, look_of
@@ -50,6 +51,11 @@ class Page(Screen[None]):
         now = self.dashboard.hub_now()
         self.query_one(HubStrip).show(view, now, paused=self.dashboard.paused, readonly=self.dashboard.readonly)
         self.paint(view, now)
+
+    def keep_focus(self, widget: Widget) -> None:
+        """Give ``widget`` the keys when nobody has them: what was hidden while there was nothing to show lost them."""
+        if self.focused is None and widget.display:
+            widget.focus()
 
     @property
     def dashboard(self) -> "DashboardApp":

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from dashboard.feed import NotConnected
+from dashboard.bridge import NotConnected
 from dashboard.fold import shown
 from dashboard.look import COMMANDS, Look, look_of
 from dashboard.widgets.field import Field

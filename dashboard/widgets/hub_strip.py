@@ -10,6 +10,8 @@ from hub.client.text import safe_text
 from hub.wire.operator import FollowerStatus, Status
 
 WIDE = 120  # cells from which there is room for sparklines and every follower
+ROOMY = 160  # cells from which its sparklines are long
+MOST_FOLLOWERS = 7
 Gauge = tuple[str, tuple[Part, ...]]  # a title and what it says
 
 
@@ -79,14 +81,15 @@ class HubStrip(Static):
                 ("ack", ack),
                 ("lag", _worst(status, look)),
             ]
-        spark = Part(" " + figures.spark(view.rates, 16), look.bars)
+        long, short = (16, 10) if self.size.width >= ROOMY else (9, 7)
+        rates = Part(" " + figures.spark(view.rates, long), look.bars)
         return [
             ("devices online", (Part(f"{online:,}", look.strong), Part(f" of {len(view.devices):,}", look.muted))),
-            ("links", (Part(f"{status['links']:,}", look.strong),)),
-            ("readings", (*rate, spark)),
+            ("readings", (*rate, rates)),
+            ("ack p50 / p99", (*ack, Part(" " + figures.spark(view.acks, short), look.bars))),
+            ("records behind", _lags(status, look)),
             ("frames", (Part(figures.si(status["frames_per_s"]), look.strong), Part("/s", look.muted))),
-            ("ack p50 / p99", (*ack, Part(" " + figures.spark(view.acks, 10), look.bars))),
-            *((f"lag {safe_text(entry['name'], 12)}", _lag(entry, look)) for entry in status["followers"][:5]),
+            ("links", (Part(f"{status['links']:,}", look.strong),)),
             ("rejected", (Part(f"{status['rejected']:,}", look.strong),)),
             ("commands open", (Part(f"{view.open_commands()}", look.strong),)),
         ]
@@ -102,6 +105,15 @@ def _lag(follower: FollowerStatus, look: Look) -> tuple[Part, ...]:
     if not follower["healthy"]:
         return (Part(f"▲ {follower['lag']:,}", f"bold {look.bad}"),)
     return (Part(f"{follower['lag']:,}", look.strong if follower["lag"] < 10_000 else f"bold {look.warn}"),)
+
+
+def _lags(status: Status, look: Look) -> tuple[Part, ...]:
+    """The lag of each follower, in the hub's order."""
+    parts: list[Part] = []
+    for follower in status["followers"][:MOST_FOLLOWERS]:
+        parts += [Part(("  " if parts else "") + safe_text(follower["name"], 12) + " ", look.muted)]
+        parts += _lag(follower, look)
+    return tuple(parts) or (Part("–", look.muted),)
 
 
 def _worst(status: Status, look: Look) -> tuple[Part, ...]:

@@ -30,11 +30,16 @@ PREFIXES = {
     "pump": "pump",
     "air-quality": "aq",
 }
-#: Metric -> middle and swing of its curve; others go around 50.
+#: Metric, or model and metric -> middle and swing of its curve; others go around 50.
 CURVES = {
+    "cold-chain-freezer.temperature": (-19.4, 0.9), "evaporator_temperature": (-27.1, 1.6), "setpoint": (-20.0, 0.0),
     "temperature": (21.4, 3.0), "humidity": (48.0, 9.0), "pressure": (1013.2, 2.0), "wind_speed": (4.2, 2.5),
+    "wind_direction": (214.0, 30.0), "rain_rate": (0.4, 0.3), "irradiance": (486.0, 60.0), "battery": (81.0, 3.0),
     "vibration_x": (0.0, 9.0), "vibration_y": (0.0, 7.0), "vibration_z": (0.0, 3.0), "speed": (2950.0, 20.0),
-    "flow": (84.0, 6.0), "voltage": (230.1, 1.8), "co2": (612.0, 90.0), "bearing_temperature": (61.0, 4.0),
+    "flow": (84.0, 6.0), "pump.pressure": (4120.0, 90.0), "bearing_temperature": (61.0, 4.0),
+    "motor_current": (24.1, 1.2), "voltage": (230.1, 1.8), "current": (8.4, 1.1), "power": (1910.0, 240.0),
+    "power_factor": (0.97, 0.01), "frequency": (50.0, 0.02), "energy": (18_422.0, 3.0), "co2": (612.0, 90.0),
+    "pm2_5": (6.2, 1.8), "pm10": (11.0, 3.0), "tvoc": (120.0, 30.0),
 }  # fmt: skip
 
 
@@ -187,7 +192,8 @@ def status(**more: Any) -> Status:
 
 def curve(device: str, metric: str, time: int) -> float:
     """A believable value: slow waves and a little noise, the same each time it is asked for."""
-    middle, swing = CURVES.get(metric, (50.0, 12.0))
+    model = next((model for model, prefix in PREFIXES.items() if device.startswith(prefix + "-")), "")
+    middle, swing = CURVES.get(f"{model}.{metric}") or CURVES.get(metric) or (50.0, 12.0)
     seed = sum(map(ord, device + metric))
     noise = random.Random(seed * 1_000_003 + time // SECOND).uniform(-1, 1)
     slow = math.sin(time / SECOND / 47 + seed) + 0.4 * math.sin(time / SECOND / 13 + seed * 2)
@@ -204,7 +210,7 @@ def values_of(name: str, model: Model, time: int) -> list[list[Any]]:
     told: list[list[Any]] = []
     for metric in model.metrics.values():
         number = curve(name, metric.name, time)
-        kinds = {"text": "running", "bool": number > 50, "int": round(number)}
+        kinds = {"text": "running", "bool": number > 66, "int": round(number)}
         told.append([name, metric.name, time, kinds.get(metric.type.name, number), GOOD])
     return told
 

@@ -3,16 +3,18 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 import pytest
 
 from dashboard import feed as feed_module
-from dashboard.feed import HubFeed, NotConnected
+from dashboard.bridge import NotConnected
+from dashboard.feed import HubFeed
 from dashboard.points import Points
 from dashboard.view import View
 from hub.client.dial import Target
 from hub.client.errors import HubFailure
+from hub.client.shell import Operator
 from hub.wire.operator import CommandInfo
 from tests.dashboard.scripted_hub import scripted_hub
 from tests.dashboard.stage import NOON
@@ -139,6 +141,17 @@ def test_what_waits_for_an_answer_fails_when_the_link_is_lost() -> None:
                 await asking
 
         asyncio.run(ask())
+
+
+def test_a_bug_in_the_thread_is_told_and_the_dashboard_still_ends() -> None:
+    def broken() -> AbstractAsyncContextManager[Operator]:
+        raise ValueError("a bug")
+
+    watched = Watched(Target("wss://unused"))
+    watched.feed = HubFeed(Target("wss://unused"), broken)
+    watched.feed.start(watched.told)
+    assert "ValueError('a bug')" in watched.until(lambda view: view.link.state == "closed").link.text
+    watched.feed.stop()
 
 
 def test_stopping_twice_or_before_the_start_is_fine() -> None:

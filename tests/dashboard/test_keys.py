@@ -88,6 +88,24 @@ def test_an_empty_fleet_says_how_to_start_one() -> None:
     play(stage, scene)
 
 
+def test_keys_work_on_devices_that_came_after_the_start() -> None:
+    stage = Stage()
+
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        await press(app, pilot, "2")
+        assert "No device is open" in text_of(app)
+        await press(app, pilot, "1")
+        stage.device("pump-1", "pump")
+        stage.readings("pump-1", {"flow": 1.0, "pressure": 2.0})
+        stage.tick()
+        await settle(app, pilot)
+        await press(app, pilot, "enter", "down")
+        assert isinstance(app.screen, DevicePage)
+        assert app.screen.query_one("#metrics", LiveTable).key_at_cursor == "pressure"
+
+    play(stage, scene)
+
+
 def test_sorting_by_key_and_by_a_click_on_a_title() -> None:
     async def scene(app: DashboardApp, pilot: Pilots) -> None:
         fleet = app.screen

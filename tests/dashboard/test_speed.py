@@ -1,0 +1,63 @@
+"""A thousand devices leave the keyboard free."""
+
+from time import process_time
+
+from textual.pilot import Pilot
+
+from dashboard.app import DashboardApp
+from dashboard.screens.page import Page
+from tests.dashboard.conftest import LARGE, play, press
+from tests.dashboard.stage import NOON, SECOND, Stage, shipped_models, status, values_of
+
+DEVICES = 1_000
+FOLD = 0.25  # CPU-seconds for a second's readings of all of them: 8,000 at four times what it takes
+PAINT = 0.15  # CPU-seconds for one repaint, of which there are at most three a second
+
+
+def crowd() -> Stage:
+    stage = Stage()
+    models = list(shipped_models())
+    told = []
+    for number in range(DEVICES):
+        model = models[number % 5]
+        stage._infos[f"dev-{number:04}"] = {
+            "device": f"dev-{number:04}", "model": model, "state": "online", "since": NOON, "last_seen": None,
+            "software": "s", "labels": {"site": "x"}, "address": None, "epoch": 1, "through": 1, "waiting": 0,
+        }  # fmt: skip
+        told += values_of(f"dev-{number:04}", shipped_models()[model], NOON)
+    stage.fold.inventory(stage._infos.values())
+    stage.say("readings", told)
+    stage.say("hub", status(devices=DEVICES))
+    return stage
+
+
+def test_a_thousand_devices_fold_and_paint_within_their_budget() -> None:
+    stage = crowd()
+    spent: dict[str, float] = {}
+
+    async def scene(app: DashboardApp, pilot: "Pilot[int]") -> None:
+        await press(app, pilot, "j")
+        later = [[*row[:2], NOON + SECOND, row[3], 0] for name in stage.view.devices for row in rows_of(stage, name)]
+        start = process_time()
+        stage.say("readings", later)
+        spent["fold"] = process_time() - start
+        page = app.screen
+        assert isinstance(page, Page)
+        app.view = stage.view
+        start = process_time()
+        for _ in range(5):
+            page.repaint()
+        spent["paint"] = (process_time() - start) / 5
+        start = process_time()
+        await press(app, pilot, "G", "k", "pageup", "g", "slash", "7", "escape")
+        spent["keys"] = process_time() - start
+
+    play(stage, scene, LARGE)
+    assert spent["fold"] < FOLD, spent
+    assert spent["paint"] < PAINT, spent
+    assert spent["keys"] < 5.0, spent
+
+
+def rows_of(stage: Stage, name: str) -> list[list[object]]:
+    series = stage.view.devices[name].series
+    return [[name, metric, one.time, one.value] for metric, one in series.items()]
