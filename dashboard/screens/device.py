@@ -20,6 +20,7 @@ from dashboard.view import Device, View
 from dashboard.widgets import account
 from dashboard.widgets.history import History
 from dashboard.widgets.live_table import LiveTable
+from dashboard.widgets.words import Words
 from hub.client.errors import HubFailure
 from hub.client.text import safe_text
 from hub.wire.operator import DeviceDetail
@@ -51,19 +52,19 @@ class DevicePage(Page):
         self._trouble = ""
 
     def body(self) -> ComposeResult:
-        yield Static(id="title", markup=False)
+        yield Words("title")
         with Horizontal(id="columns"):
             with Vertical(id="left"):
-                yield Static(id="caption", markup=False)
+                yield Words("caption")
                 yield History(id="history")
                 yield LiveTable(id="device-log", show_header=False)
             with VerticalScroll(id="side", can_focus=False):
                 yield LiveTable(id="metrics", show_header=False, padding=0)
                 yield Static("LEDGER", classes="heading", markup=False)
-                yield Static(id="ledger", markup=False)
+                yield Words("ledger")
                 yield Static("DEVICE", classes="heading", markup=False)
-                yield Static(id="facts", markup=False)
-        yield Static(id="nothing", markup=False)
+                yield Words("facts")
+        yield Words("nothing")
 
     def on_mount(self) -> None:
         log = self.query_one("#device-log", LiveTable)
@@ -93,14 +94,14 @@ class DevicePage(Page):
     def paint(self, view: View, now: int) -> None:
         device = view.devices.get(self.name_of_device or "")
         self.query_one("#columns").display = self.query_one("#title").display = device is not None
-        nothing = self.query_one("#nothing", Static)
+        nothing = self.query_one("#nothing", Words)
         nothing.display = device is None
         if device is None:
-            nothing.update(
+            nothing.say(
                 Text("No device is open. 1 shows the fleet, Enter opens the one under the cursor.", self.look.muted)
             )
             return
-        self.query_one("#title", Static).update(self._title(view, device, now))
+        self.query_one("#title", Words).say(self._title(view, device, now))
         self._paint_metrics(view, device)
         self.keep_focus(self.query_one("#metrics"))
         self._paint_curve(view, device, now)
@@ -173,7 +174,7 @@ class DevicePage(Page):
             else (points.times, times[:0], times[:0])
         )
         plot.show(times, values, band, until - self.span, until, limits, self.look)
-        self.query_one("#caption", Static).update(self._caption(view, device, metric, values.size))
+        self.query_one("#caption", Words).say(self._caption(view, device, metric, values.size))
 
     def _caption(self, view: View, device: Device, metric: str, shown: int) -> Text:
         look, series = self.look, device.series[metric]
@@ -195,10 +196,10 @@ class DevicePage(Page):
         width = max(16, self.query_one("#side").size.width - 4)
         detail = self._detail
         if detail is None:
-            self.query_one("#ledger", Static).update(Text("…", self.look.muted))
+            self.query_one("#ledger", Words).say(Text("…", self.look.muted))
         else:
-            self.query_one("#ledger", Static).update(account.ledger(detail["ledger"], self.look, width))
-        self.query_one("#facts", Static).update(
+            self.query_one("#ledger", Words).say(account.ledger(detail["ledger"], self.look, width))
+        self.query_one("#facts", Words).say(
             account.facts(device, dict(detail) if detail else None, now, self.look, width)
         )
 

@@ -6,7 +6,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import DataTable, Input
 
 from dashboard import rows
 from dashboard.look import SYMBOLS
@@ -15,6 +15,7 @@ from dashboard.screens.log import show_lines
 from dashboard.screens.page import Page
 from dashboard.view import SORTS, View, in_order, matching
 from dashboard.widgets.live_table import LiveTable
+from dashboard.widgets.words import Words
 from hub.client.text import safe_text
 
 REORDER: Final = 3_000_000  # us between two sortings by what changes all the time: rows must not dance
@@ -40,9 +41,9 @@ class FleetPage(Page):
         self._asked: tuple[object, ...] = ()
 
     def body(self) -> ComposeResult:
-        yield Static(id="summary", markup=False)
+        yield Words("summary")
         yield LiveTable(id="devices")
-        yield Static(id="nothing", markup=False)
+        yield Words("nothing")
         yield LiveTable(id="recent", show_header=False)
         yield Input(placeholder="name, model, state or label, e.g.  pump offline site=north", id="find", compact=True)
 
@@ -67,7 +68,7 @@ class FleetPage(Page):
         table.display = bool(shown)
         self.keep_focus(table)
         self._nothing(view, bool(shown))
-        self.query_one("#summary", Static).update(self._summary(view, len(shown), now))
+        self.query_one("#summary", Words).say(self._summary(view, len(shown), now))
         if self.wide and self.tall:
             show_lines(self.query_one("#recent", LiveTable), view, self.look)
 
@@ -96,16 +97,16 @@ class FleetPage(Page):
         return text.append(order.rjust(max(2, self.size.width - text.cell_len - 2)), look.muted)
 
     def _nothing(self, view: View, any_shown: bool) -> None:
-        nothing = self.query_one("#nothing", Static)
+        nothing = self.query_one("#nothing", Words)
         nothing.display = not any_shown
         if any_shown:
             return
         if view.devices:
-            nothing.update(Text("No device matches. Esc shows all of them again.", self.look.muted))
+            nothing.say(Text("No device matches. Esc shows all of them again.", self.look.muted))
         elif view.status is None:
-            nothing.update(Text("Waiting for the hub …", self.look.muted))
+            nothing.say(Text("Waiting for the hub …", self.look.muted))
         else:
-            nothing.update(Text("No devices yet. Start some:  telemetrio devices host   or   fleet", self.look.muted))
+            nothing.say(Text("No devices yet. Start some:  telemetrio devices host   or   fleet", self.look.muted))
 
     def action_find(self) -> None:
         find = self.query_one("#find", Input)

@@ -6,7 +6,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import DataTable, Input, Static, Tab, Tabs
+from textual.widgets import DataTable, Input, Tab, Tabs
 
 from dashboard import figures
 from dashboard.look import COMMANDS, KINDS, Cell, Column, Look, Part
@@ -14,6 +14,7 @@ from dashboard.messages import OpenDevice
 from dashboard.screens.page import Page
 from dashboard.view import Line, View, lines
 from dashboard.widgets.live_table import LiveTable
+from dashboard.widgets.words import Words
 from hub.client.text import safe_text
 
 TABS = (("", "All"), ("command", "Commands"), ("event", "Events"), ("violation", "Limits"), ("link", "Links"))
@@ -37,7 +38,7 @@ class LogPage(Page):
     def body(self) -> ComposeResult:
         yield Tabs(*(Tab(title, id=f"kind-{kind or 'all'}") for kind, title in TABS), id="kinds")
         yield LiveTable(id="lines")
-        yield Static(id="whole", markup=False)
+        yield Words("whole")
         yield Input(placeholder="device or words of the text", id="find", compact=True)
 
     def on_mount(self) -> None:
@@ -64,7 +65,7 @@ class LogPage(Page):
         table = self.query_one(LiveTable)
         table.lay_out(columns_for(self.size.width))
         table.show(list(self._lines), lambda key: cells_of(self._lines[key], self.look))
-        self.query_one("#whole", Static).update(self._whole())
+        self.query_one("#whole", Words).say(self._whole())
 
     def _whole(self) -> Text:
         """All of the line under the cursor, which the table may cut."""
@@ -114,7 +115,7 @@ class LogPage(Page):
     @on(DataTable.RowHighlighted)
     def moved(self) -> None:
         """Show all of the line that the cursor is on now."""
-        self.query_one("#whole", Static).update(self._whole())
+        self.query_one("#whole", Words).say(self._whole())
 
     @on(DataTable.RowSelected)
     def open(self) -> None:

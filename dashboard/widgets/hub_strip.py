@@ -1,11 +1,11 @@
 """The strip over every page: how the hub is, in one line where it is narrow and in three where there is room."""
 
 from rich.text import Text
-from textual.widgets import Static
 
 from dashboard import figures
 from dashboard.look import Look, Part, look_of
 from dashboard.view import View
+from dashboard.widgets.words import Words
 from hub.client.text import safe_text
 from hub.wire.operator import FollowerStatus, Status
 
@@ -15,11 +15,11 @@ MOST_FOLLOWERS = 7
 Gauge = tuple[str, tuple[Part, ...]]  # a title and what it says
 
 
-class HubStrip(Static):
+class HubStrip(Words):
     """Rates, ack latency, lag of each follower, links and problems; and the state of our own link."""
 
     def __init__(self) -> None:
-        super().__init__(markup=False, id="strip")
+        super().__init__("strip")
 
     def show(self, view: View, now: int, *, paused: bool, readonly: bool) -> None:
         """Paint ``view`` at ``now`` (us, hub time)."""
@@ -34,7 +34,7 @@ class HubStrip(Static):
             text.append_text(Text.assemble(*head, *_line(gauges, look)))
         for problem in self._problems(view):
             text.append("\n▲ ", look.bad).append(safe_text(problem, self.size.width - 4), look.bad)
-        self.update(text)
+        self.say(text)
 
     def _head(self, view: View, look: Look, paused: bool, readonly: bool) -> list[Part]:
         colour = {"live": look.good, "connecting": look.warn}.get(view.link.state, look.bad)

@@ -6,6 +6,7 @@ Everything it says is encoded and decoded by the codec, so what reaches the dash
 import math
 import random
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -215,8 +216,17 @@ def values_of(name: str, model: Model, time: int) -> list[list[Any]]:
     return told
 
 
-def small_fleet(devices: int = 25) -> Stage:
+def small_fleet() -> Stage:
     """Twenty-five devices of five models in the middle of a good day, one silent, one gone, and what they did."""
+    first, stage = _fleet(), Stage()
+    stage._infos = dict(first._infos)
+    for name, value in vars(first.fold).items():
+        setattr(stage.fold, name, copy(value))
+    return stage
+
+
+@cache
+def _fleet(devices: int = 25) -> Stage:
     stage = Stage()
     models = list(PREFIXES)
     quiet = {11: 95, 18: 47}

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pexpect
-import pytest
 
 from hub.client.dial import Target
 from tests.dashboard.scripted_hub import scripted_hub
@@ -54,22 +53,20 @@ def test_without_a_terminal_it_says_so_and_exits_2() -> None:
     assert "\x1b" not in done.stderr
 
 
-@pytest.mark.parametrize("key", ["q", "\x11"], ids=["q", "ctrl+q"])
-def test_it_shows_the_fleet_and_ends_when_asked_to(key: str) -> None:
+def test_it_shows_the_fleet_and_ends_when_asked_to() -> None:
     with scripted_hub() as hub, in_a_terminal(hub.target) as child:
         child.expect("pump-1")
         child.expect("42.50")
-        child.send(key)
+        child.send("q")
         code, last = ended(child)
         assert code == 0
         assert BACK in last
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_gives_the_terminal_back(number: int) -> None:
+def test_a_signal_gives_the_terminal_back() -> None:
     with scripted_hub() as hub, in_a_terminal(hub.target) as child:
         child.expect("pump-1")
-        child.kill(number)
+        child.kill(signal.SIGTERM)
         code, last = ended(child)
         assert code == 0
         assert BACK in last
