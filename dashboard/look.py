@@ -13,13 +13,15 @@ DARK: Final = Theme(
     name="telemetrio-dark", dark=True, primary="#5ab0f6", secondary="#7d8fa3", accent="#f2a65a", success="#4fd18b",
     warning="#f5c451", error="#ff6f6f", foreground="#d9e2ec", background="#0c1117", surface="#10161d", panel="#1a232d",
     variables={"block-cursor-background": "#214a6b", "block-cursor-foreground": "#ffffff", "footer-key-foreground":
-               "#f2a65a", "block-cursor-text-style": "none", "input-selection-background": "#5ab0f6 35%"},
+               "#f2a65a", "block-cursor-text-style": "none", "input-selection-background": "#5ab0f6 35%",
+               "scrollbar": "#2b4a63", "scrollbar-background": "#10161d"},
 )  # fmt: skip
 LIGHT: Final = Theme(
     name="telemetrio-light", dark=False, primary="#0b66b5", secondary="#66788a", accent="#a8560a", success="#147a45",
     warning="#8f6400", error="#c22f2f", foreground="#1c2630", background="#fbfcfd", surface="#f2f5f8", panel="#e3e9ef",
     variables={"block-cursor-background": "#bfdcf5", "block-cursor-foreground": "#0c1117", "footer-key-foreground":
-               "#a8560a", "block-cursor-text-style": "none", "input-selection-background": "#0b66b5 30%"},
+               "#a8560a", "block-cursor-text-style": "none", "input-selection-background": "#0b66b5 30%",
+               "scrollbar": "#9dbfdc", "scrollbar-background": "#f2f5f8"},
 )  # fmt: skip
 
 SYMBOLS: Final = {"online": "●", "stale": "◐", "offline": "○", "never": "·", "revoked": "✕"}

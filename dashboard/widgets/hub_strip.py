@@ -87,7 +87,7 @@ class HubStrip(Words):
             ("devices online", (Part(f"{online:,}", look.strong), Part(f" of {len(view.devices):,}", look.muted))),
             ("readings", (*rate, rates)),
             ("ack p50 / p99", (*ack, Part(" " + figures.spark(view.acks, short), look.bars))),
-            ("records behind", _lags(status, look)),
+            ("records behind", _lags(status, look, MOST_FOLLOWERS if self.size.width >= ROOMY else 1)),
             ("frames", (Part(figures.si(status["frames_per_s"]), look.strong), Part("/s", look.muted))),
             ("links", (Part(f"{status['links']:,}", look.strong),)),
             ("rejected", (Part(f"{status['rejected']:,}", look.strong),)),
@@ -107,18 +107,23 @@ def _lag(follower: FollowerStatus, look: Look) -> tuple[Part, ...]:
     return (Part(f"{follower['lag']:,}", look.strong if follower["lag"] < 10_000 else f"bold {look.warn}"),)
 
 
-def _lags(status: Status, look: Look) -> tuple[Part, ...]:
-    """The lag of each follower, in the hub's order."""
+def _lags(status: Status, look: Look, most: int) -> tuple[Part, ...]:
+    """The lag of each follower, in the hub's order; of one alone it is that of the one that is furthest behind."""
     parts: list[Part] = []
-    for follower in status["followers"][:MOST_FOLLOWERS]:
+    shown = status["followers"][:most] if most > 1 else _by_trouble(status)[-1:]
+    for follower in shown:
         parts += [Part(("  " if parts else "") + safe_text(follower["name"], 12) + " ", look.muted)]
         parts += _lag(follower, look)
     return tuple(parts) or (Part("–", look.muted),)
 
 
 def _worst(status: Status, look: Look) -> tuple[Part, ...]:
-    followers = sorted(status["followers"], key=lambda entry: (not entry["healthy"], entry["lag"]))
+    followers = _by_trouble(status)
     return _lag(followers[-1], look) if followers else (Part("–", look.muted),)
+
+
+def _by_trouble(status: Status) -> list[FollowerStatus]:
+    return sorted(status["followers"], key=lambda entry: (not entry["healthy"], entry["lag"]))
 
 
 def _line(gauges: list[Gauge], look: Look) -> list[Part]:
