@@ -80,7 +80,7 @@ class Server:
             return
         token = (self.folder / "admin.token").read_text().strip()
         async with connect(Target(self.url, token, self.ca)) as operator:
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 while True:
                     status = await operator.call("status")
                     if all(follower["lag"] == 0 for follower in status["followers"]):

@@ -11,7 +11,9 @@ def configure(level: str, form: str) -> None:
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     # JSON escapes control characters and the console renderer uses repr: no value can forge a line (CWE-117)
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[

@@ -26,9 +26,10 @@ class Reader:
     async def next(self, limit: int) -> list[Entry]:
         """At most ``limit`` of the durable entries after ``position``, which moves behind them. May be empty, and the
         position moves all the same where there is nothing for followers; waits for the disk only."""
-        if self._scan is None and not self._chunks:
+        if not self._chunks:
             pairs = self._journal.tail(self.position, limit, TAKE_BYTES)
             if pairs is not None:
+                await self._leave_disk()
                 if pairs:
                     self.position = pairs[-1][0]
                 return [entry for _, entry in pairs if entry is not None]  # type: ignore[misc]
@@ -37,6 +38,12 @@ class Reader:
         except BaseException:
             self._scan, self._chunks = None, []  # from the start of the segment again: its births are needed
             raise
+
+    async def _leave_disk(self) -> None:
+        """Memory has all that is wanted: who reads from disk while more keeps coming would never get away from it."""
+        if self._scan is not None:
+            scan, self._scan = self._scan, None
+            await scan.aclose()
 
     async def _from_disk(self, limit: int) -> list[Entry]:
         if not self._chunks:
