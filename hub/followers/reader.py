@@ -29,7 +29,7 @@ class Reader:
         if not self._chunks:
             pairs = self._journal.tail(self.position, limit, TAKE_BYTES)
             if pairs is not None:
-                await self._leave_disk()
+                self._scan = None  # memory has all: who waits for a scan's end while more comes never leaves the disk
                 if pairs:
                     self.position = pairs[-1][0]
                 return [entry for _, entry in pairs if entry is not None]  # type: ignore[misc]
@@ -38,12 +38,6 @@ class Reader:
         except BaseException:
             self._scan, self._chunks = None, []  # from the start of the segment again: its births are needed
             raise
-
-    async def _leave_disk(self) -> None:
-        """Memory has all that is wanted: who reads from disk while more keeps coming would never get away from it."""
-        if self._scan is not None:
-            scan, self._scan = self._scan, None
-            await scan.aclose()
 
     async def _from_disk(self, limit: int) -> list[Entry]:
         if not self._chunks:

@@ -30,7 +30,7 @@ async def stream_and_kill(hub: HubProcess, kills: int, seed: int, devices: int =
         for _ in range(kills):
             before = fleet.acked
             with trio.fail_after(60):
-                while fleet.acked == before:  # a kill before the first ack would show little
+                while fleet.acked == before:  # noqa: ASYNC110  (a kill before the first ack would show little)
                     await trio.sleep(0.01)
             await trio.sleep(chance.uniform(*DELAYS))
             await trio.to_thread.run_sync(hub.kill)
