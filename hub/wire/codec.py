@@ -6,7 +6,7 @@ columns are expected, depth bounded. A bad frame raises RemoteProtocolError with
 
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any, Final, NoReturn, TypeAlias, TypeVar
+from typing import Any, Final, NoReturn, TypeAlias
 
 from cbor2 import CBORDecoder
 
@@ -23,7 +23,6 @@ MAX_REPLY: Final = 64 * 1024 * 1024
 MAX_DEPTH: Final = 6  # what devices may nest: a property three maps deep
 REPLY_DEPTH: Final = 16  # models and ledgers nest deeper, and come from the hub
 
-M = TypeVar("M")
 Layouts: TypeAlias = dict[int, Callable[[list[Any]], Any]]
 
 #: Every tag that cbor2 would make an object of by itself: a stranger must not choose what is built. A test probes
