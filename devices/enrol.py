@@ -17,6 +17,10 @@ from hub.wire.messages import NAME_PATTERN
 AT_ONCE: Final = 8  # enrolments under way: the hub makes them durable in groups
 
 
+class BadName(ValueError):
+    """A device cannot have this name; the text says which it may have."""
+
+
 class NoToken(Exception):
     """A device has no token and there is no enrol token to get one with; the text says what to do."""
 
@@ -30,9 +34,9 @@ class Tokens:
         self._worker = worker
 
     def path(self, device: str) -> Path:
-        """Where the device's token is kept; ValueError when that is no name of a device."""
+        """Where the device's token is kept; BadName when that is no name of a device."""
         if not re.fullmatch(NAME_PATTERN, device):
-            raise ValueError(f"{device!r} cannot name a device: letters, digits, dot, dash, underscore; at most 64")
+            raise BadName(f"{device!r} cannot name a device: letters, digits, dot, dash, underscore; at most 64")
         return self._directory / f"{device}.token"
 
     async def get(self, device: str) -> str | None:
@@ -79,8 +83,8 @@ async def enrol(
     if lacking:
         if enrol_token is None:
             raise NoToken(
-                f"{lacking[0]} has no token; give an enrol token (--enrol-token, TELEMETRIO_ENROL_TOKEN), "
-                f"or write the device's token to {tokens.path(lacking[0])}"
+                f"{lacking[0]} has no token; give an enrol token (TELEMETRIO_ENROL_TOKEN, or enrol_token_file under "
+                f"[client] in the settings), or write the device's token to {tokens.path(lacking[0])}"
             )
         async with connect(replace(target, token=enrol_token), streams) as operator:
             known.update(await _enrol_all(operator, tokens, {device: devices[device] for device in lacking}))

@@ -48,7 +48,7 @@ class Fleet:
         self._members = [(member, self._device(member, memory)) for member in members]
         self._linkages: list[Linkage] = []
         self._doorway = trio.CapacityLimiter(DIALS_AT_ONCE)
-        self._stopped: dict[str, str] = {}
+        self._stopped: dict[str, Stopped] = {}
         self._began = 0.0
         self._online_at_stop: int | None = None
 
@@ -79,10 +79,11 @@ class Fleet:
         return report_of(
             self.figures, devices=len(self._members), online=online, waiting=waiting,
             seconds=trio.current_time() - self._began, problems=self._problems(),
+            turned_away=[stopped.code for stopped in self._stopped.values()],
         )  # fmt: skip
 
     def _problems(self) -> list[str]:
-        found = list(self._stopped.values())
+        found = [str(stopped) for stopped in self._stopped.values()]
         apart = [each for each in self._linkages if not each.linked and each.name not in self._stopped]
         found += [f"{each.name}: {each.trouble}" for each in apart if each.trouble]
         more = len(found) - PROBLEMS_TOLD
@@ -103,7 +104,7 @@ class Fleet:
         try:
             await _switched_on(device, linkage, stop, drain)
         except Stopped as stopped:
-            self._stopped[member.name] = str(stopped)
+            self._stopped[member.name] = stopped
             log.error("%s", stopped)
 
     def _at(self, member: Member) -> Target:

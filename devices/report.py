@@ -1,12 +1,16 @@
 """What a run of devices did, counted while it runs and handed to whoever started it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from hub.wire.errors import CloseCode
+
 SHORTEST: Final = 1e-4  # seconds; whatever is quicker counts as this
 STEP: Final = math.log(1.05)  # buckets grow by 5 %: as exact as a percentile of this kind needs to be
+#: Close codes that say something of a device's token.
+TOKEN_CODES: Final = frozenset({CloseCode.UNAUTHORIZED, CloseCode.FORBIDDEN, CloseCode.REVOKED})
 BUCKETS: Final = 400  # up to about eight hours
 
 
@@ -68,6 +72,8 @@ class FleetReport:
     Readings are counted once however often they travelled. ``ack_p50_ms`` and ``ack_p99_ms`` (None without any ack)
     run from the time a batch was meant to be sent (or the first link was there, if that was later) to its ack; so they
     hold all waiting for windows, back-off and hubs that are away. ``waiting``: batches no ack had come for at the end.
+    ``links``: welcomes in all. ``turned_away``: devices that the hub will not have; ``unauthorised``: because of their
+    token.
     """
 
     devices: int
@@ -79,7 +85,10 @@ class FleetReport:
     waiting: int
     dropped: int
     rejected: int
+    links: int
     reconnects: int
+    turned_away: int
+    unauthorised: int
     commands_run: int
     commands_ok: int
     skipped: int
@@ -94,14 +103,16 @@ class FleetReport:
 
 
 def report_of(
-    figures: Figures, *, devices: int, online: int, waiting: int, seconds: float, problems: Iterable[str]
-) -> FleetReport:
-    """The report of what ``figures`` counted."""
+    figures: Figures, *, devices: int, online: int, waiting: int, seconds: float, turned_away: Sequence[int] = (),
+    problems: Iterable[str] = (),
+) -> FleetReport:  # fmt: skip
+    """The report of what ``figures`` counted; ``turned_away``: the close code of each device that the hub refused."""
     return FleetReport(
         devices=devices, devices_online=online, produced=figures.produced, sent=figures.sent, acked=figures.acked,
         batches=figures.batches, waiting=waiting, dropped=figures.dropped, rejected=figures.rejected,
-        reconnects=figures.reconnects, commands_run=figures.commands_run, commands_ok=figures.commands_ok,
-        skipped=figures.skipped, ack_p50_ms=_milliseconds(figures.acks, 0.50),
+        links=figures.links, reconnects=figures.reconnects, turned_away=len(turned_away),
+        unauthorised=sum(code in TOKEN_CODES for code in turned_away), commands_run=figures.commands_run,
+        commands_ok=figures.commands_ok, skipped=figures.skipped, ack_p50_ms=_milliseconds(figures.acks, 0.50),
         ack_p99_ms=_milliseconds(figures.acks, 0.99), seconds=round(seconds, 3), problems=tuple(problems),
     )  # fmt: skip
 

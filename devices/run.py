@@ -15,7 +15,7 @@ from devices.faults import Distortion, LinkFaults, SensorFaults
 from devices.fleet import Fleet, Member, members_of
 from devices.models import Simulated, physics_of
 from devices.report import FleetReport
-from devices.scenario import Scenario, ScenarioError, load_scenario
+from devices.scenario import LONGEST_PERIOD, MOST_ROWS, SHORTEST_PERIOD, Scenario, ScenarioError, load_scenario
 from devices.signals import seed_of
 from devices.source import Source
 from devices.spool import MEMORY_BYTES
@@ -55,7 +55,10 @@ async def run_device(
     target: Target, name: str, model: str, options: Options, *, period: float = 1.0, batch: int = 1,
     labels: Mapping[str, str] | None = None, stop: trio.Event | None = None,
 ) -> FleetReport:  # fmt: skip
-    """One simulated device. Raises NoToken, ModelError, and what dialling the hub to enrol it raises (hub.client)."""
+    """One simulated device. Raises ScenarioError, ModelError, BadName, NoToken, and what dialling the hub to enrol it
+    raises (hub.client)."""
+    _within("the period", period, SHORTEST_PERIOD, LONGEST_PERIOD, " s")
+    _within("a batch", batch, 1, MOST_ROWS, " rows")
     spec = _model(load_models(options.models), model)
     tokens = await _enrol(target, options, {name: labels or {}})
     seed = seed_of(options.seed or 1, name)
@@ -91,6 +94,7 @@ async def run_host(
     """This machine as a device, named like it unless ``name`` says otherwise. Raises as ``run_device`` does."""
     from devices.host import Host  # psutil only where it is used
 
+    _within("the period", period, SHORTEST_PERIOD, LONGEST_PERIOD, " s")
     name = name or host_name()
     model = _model(load_models(options.models), "host")
     tokens = await _enrol(target, options, {name: labels or {}})
@@ -102,6 +106,11 @@ def host_name() -> str:
     """This machine's name as a device may be named."""
     cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", platform.node().split(".")[0]).strip("-._")
     return cleaned[:64] or "host"
+
+
+def _within(what: str, value: float, low: float, high: float, unit: str) -> None:
+    if not low <= value <= high:
+        raise ScenarioError(f"{what} is from {low:g} to {high:g}{unit}, not {value:g}")
 
 
 def _model(models: Mapping[str, Model], name: str) -> Model:

@@ -14,6 +14,8 @@ from hub.wire.messages import MAX_FRAME
 MOST_DEVICES: Final = 20_000  # of one process
 MOST_ROWS: Final = 500  # in a batch
 SHORTEST_PERIOD, LONGEST_PERIOD = 0.01, 3_600.0  # seconds
+SHORTEST_CUT: Final = 0.1  # seconds; links that break sooner never come about
+LONGEST_FAULT: Final = 86_400.0  # seconds
 assert MOST_ROWS * 8 * 12 < MAX_FRAME, "a batch of twelve metrics fits a frame"
 
 T = TypeVar("T")
@@ -88,6 +90,8 @@ def load_scenario(name: str | Path) -> Scenario:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ScenarioError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ScenarioError(f"{path} is not UTF-8, so it is no scenario") from None
     return parse_scenario(text, path.stem, str(path))
 
 
@@ -127,16 +131,26 @@ def _group(table: Mapping[str, Any], where: str) -> Group:
         period=_number(table, "period", 1.0, SHORTEST_PERIOD, LONGEST_PERIOD, where),
         batch=int(_number(table, "batch", 1, 1, MOST_ROWS, where)),
         labels=labels,
-        sensors=_faults(table, "sensors", SensorFaults, 1.0, where),
-        link=_faults(table, "link", LinkFaults, 86_400.0, where),
+        sensors=_faults(table, "sensors", SensorFaults, where),
+        link=_faults(table, "link", LinkFaults, where),
     )
 
 
-def _faults(table: Mapping[str, Any], key: str, kind: type[T], most: float, where: str) -> T:
+def faults_of(given: Mapping[str, float]) -> tuple[SensorFaults, LinkFaults]:
+    """Faults by name, of sensors and links alike; ScenarioError says which there are, and how strong they may be."""
+    sensors, link = ({each.name for each in fields(kind)} for kind in (SensorFaults, LinkFaults))
+    _known(given, [each.name for kind in (SensorFaults, LinkFaults) for each in fields(kind)], "fault")
+    parts = {"sensors": {name: given[name] for name in given if name in sensors},
+             "link": {name: given[name] for name in given if name in link}}  # fmt: skip
+    return _faults(parts, "sensors", SensorFaults, "fault"), _faults(parts, "link", LinkFaults, "fault")
+
+
+def _faults(table: Mapping[str, Any], key: str, kind: type[T], where: str) -> T:
     inner = _typed(table, key, dict, {}, where)
     names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
     _known(inner, names, f"{where}: {key}")
-    return kind(**{name: _number(inner, name, 0.0, 0.0, most, f"{where}: {key}") for name in inner})
+    limits = {"cut": (SHORTEST_CUT, LONGEST_FAULT), "delay": (0.0, LONGEST_FAULT)}
+    return kind(**{name: _number(inner, name, 0.0, *limits.get(name, (0.0, 1.0)), f"{where}: {key}") for name in inner})
 
 
 def _known(table: Mapping[str, Any], names: "list[str] | tuple[str, ...]", where: str) -> None:

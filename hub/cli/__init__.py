@@ -5,6 +5,10 @@ def main() -> None:
     """Entry point of the console script: ends the process with one of the documented exit codes."""
     import sys
 
-    from hub.cli.run import run
+    try:
+        from hub.cli.run import run
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while modules are imported, or while the end is told
+        code = 130
+    sys.exit(code)

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from hub.wire.operator import CommandInfo
 
 GRACE_SECONDS: Final = 5.0  # beyond the command's own deadline: the hub tells how it ended, if it still can
+#: What to do about a command that came to nothing.
+_NEXT: Final = {
+    "failed": "what the device said of it is its value", "rejected": "what the device said of it is its value",
+    "cancelled": "somebody took it back", "expired": "the device got it too late: allow more with --timeout",
+    "timed_out": "an answer that still comes is shown by 'telemetrio commands show {id}'",
+    "unreachable": "see 'telemetrio devices show {device}', and send it again when the device is online",
+}  # fmt: skip
 COLUMNS: Final = ("id", "device", "name", "state", "value", "by", "created", "late")
 
 
@@ -33,10 +40,13 @@ def send(
     from hub.cli.exits import STATES
     from hub.cli.options import seconds
     from hub.cli.output import write_records
+    from hub.cli.run import say
 
     limit = seconds(timeout)
     info = with_operator(reach.target(), lambda operator: _send(operator, device, command, arguments, limit, wait))
     write_records([info], ("id", "device", "name", "state", "value"), output)
+    if info["state"] in _NEXT:
+        say(f"{command} of {device}: {info['state']}; {_NEXT[info['state']].format(**info)}")
     return STATES[info["state"]]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from hub.cli.options import OUTPUT, Output
+from hub.cli.options import OUTPUT, Output, at_least_one
 
 if TYPE_CHECKING:
     from hub.cli.demo_summary import Summary
@@ -18,7 +18,7 @@ HEADLESS_SECONDS: Final = 20.0  # when nobody says how long: enough for a few hu
 
 def demo(
     *,
-    devices: Annotated[int, Parameter(name=["--devices", "-n"], help="How many.")] = 25,
+    devices: Annotated[int, Parameter(name=["--devices", "-n"], validator=at_least_one, help="How many.")] = 25,
     seconds: Annotated[
         str | None, Parameter(help="Stop after so long [default: 20s headless, else until you quit].")
     ] = None,
@@ -48,7 +48,7 @@ def demo(
     finally:
         if dir is None and good:
             shutil.rmtree(folder, ignore_errors=True)
-        elif not good:
+        elif not good and (folder / "hub.log").exists():
             say(f"everything of this run is in {folder}: hub.log, fleet.log, telemetrio.toml and data")
     if chosen(output) == "table":
         write_record(summary.to_plain(), output)

@@ -118,7 +118,6 @@ def _run(
     import trio
 
     from hub.cli import options as given
-    from hub.cli.exits import Exit
     from hub.cli.output import write_record
     from hub.cli.run import say
 
@@ -141,7 +140,18 @@ def _run(
     write_record(report, output)
     if report["problems"]:
         say("\n".join(report["problems"]))
-    return Exit.FAILED if report["problems"] and report["devices_online"] < report["devices"] else Exit.OK
+    return _exit(report)
+
+
+def _exit(report: Mapping[str, Any]) -> int:
+    """Whether every device was there at the end; else what kept them away, when it was the same for all."""
+    from hub.cli.exits import Exit
+
+    if not report["problems"] or report["devices_online"] >= report["devices"]:
+        return Exit.OK
+    if report["unauthorised"] == report["devices"]:
+        return Exit.UNAUTHORIZED
+    return Exit.UNREACHABLE if not report["links"] and not report["turned_away"] else Exit.FAILED
 
 
 def token_folder(context: "Context", environment: Mapping[str, str]) -> Path:
@@ -157,21 +167,14 @@ def _faults(words: tuple[str, ...]) -> dict[str, Any]:
     from hub.cli.exits import CommandError, Exit
     from hub.cli.options import pairs
 
-    faults = import_module("devices.faults")
-    sensors = ("stuck", "spike", "nan", "out_of_range", "missing")
     found: dict[str, float] = {}
     for name, value in pairs(words, "fault").items():
         try:
             found[name] = float(value)
         except ValueError:
             raise CommandError(f"{name}={value}: the fault needs a number", Exit.USAGE) from None
-        if name not in (*sensors, "cut", "delay"):
-            allowed = ", ".join((*sensors, "cut", "delay"))
-            raise CommandError(f"no fault {name!r}; there are: {allowed}", Exit.USAGE)
-    return {
-        "sensors": faults.SensorFaults(**{name: value for name, value in found.items() if name in sensors}),
-        "link": faults.LinkFaults(**{name: value for name, value in found.items() if name not in sensors}),
-    }
+    sensors, link = import_module("devices.scenario").faults_of(found)
+    return {"sensors": sensors, "link": link}
 
 
 def _status() -> Callable[[Any], None]:

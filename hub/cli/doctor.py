@@ -33,9 +33,10 @@ def doctor(*, reach: Reach = REACH, output: Output = OUTPUT) -> int:
             found.append((name, False, told[1]))
 
     check("settings", lambda: _settings(reach.context()))
-    check("certificate", lambda: _certificate(reach.context()))
-    check("disk", lambda: _disk(reach.context()))
-    check("hub", lambda: _hub(reach.context()))
+    if found[0][1]:  # what is built on bad settings would only say the same again
+        check("certificate", lambda: _certificate(reach.context()))
+        check("disk", lambda: _disk(reach.context()))
+        check("hub", lambda: _hub(reach.context()))
     write_rows(["check", "good", "finding"], found, output)
     return Exit.OK if all(good for _, good, _ in found) else Exit.FAILED
 

@@ -1,5 +1,6 @@
 """The one place that turns what went wrong into a text and an exit code."""
 
+import errno
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Final
@@ -58,12 +59,16 @@ def _explain(error: BaseException) -> tuple[Exit, str] | None:
         return Exit.INTERRUPTED, ""
     if isinstance(error, CommandError):
         return error.exit, str(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        return Exit.FAILED, f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError):
+        return _system(error)
+    if isinstance(error.__cause__, UnicodeEncodeError):  # a word of the command line, on its way to the hub
+        return Exit.USAGE, "what was typed is not UTF-8; the names that the hub knows are"
     name = f"{type(error).__module__}.{type(error).__name__}"
     # By name: nothing is imported only to find out that it was not the reason.
     if name in _USAGE:
         return Exit.USAGE, str(error)
+    if name in _FAILED:
+        return Exit.FAILED, str(error)
     if name == "trio.TooSlowError":
         return Exit.TIMEOUT, "it took too long; allow more with --timeout"
     if type(error).__module__ == "hub.client.errors":
@@ -71,6 +76,25 @@ def _explain(error: BaseException) -> tuple[Exit, str] | None:
     return None
 
 
+def _system(error: OSError) -> tuple[Exit, str] | None:
+    """What the operating system refused; None for what no file and no full disk explains."""
+    if error.filename is not None:
+        file = error.filename if isinstance(error.filename, str) else repr(error.filename)
+        return Exit.FAILED, f"{file}: {error.strerror}; {_ADVICE.get(error.errno, 'name another')}"
+    if error.errno in _WRITING:
+        return Exit.FAILED, f"the output cannot be written: {error.strerror}; {_ADVICE[errno.ENOSPC]}"
+    return None
+
+
+_WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_ADVICE: Final[Mapping[int | None, str]] = {
+    errno.ENOENT: "check the path", errno.ENOTDIR: "check the path", errno.EISDIR: "name a file, not a folder",
+    errno.EACCES: "name another, or get the right to it", errno.EPERM: "name another, or get the right to it",
+    errno.ENOSPC: "make room, or write elsewhere", errno.EROFS: "name a place that can be written",
+}  # fmt: skip
+_FAILED: Final = frozenset(
+    {"hub.state.database.StateError", "hub.store.base.StoreError", "hub.journal.errors.JournalFailed"}
+)
 _USAGE: Final = frozenset(
     {
         "hub.config.ConfigError",
@@ -79,6 +103,7 @@ _USAGE: Final = frozenset(
         "hub.model.arguments.ArgumentRefused",
         "hub.upkeep.init.InitError",
         "hub.upkeep.claims.ClaimsError",
+        "devices.enrol.BadName",
         "devices.enrol.NoToken",
         "devices.scenario.ScenarioError",
     }

@@ -38,6 +38,7 @@ def ledger(
 def _verify(device: str | None, reach: Reach, output: Output) -> int:
     """Take the hub's claims, or those of its files when it does not run, and recount."""
     from hub.cli.ask import with_operator
+    from hub.cli.exits import CommandError, Exit
     from hub.cli.run import say
     from hub.client import Unreachable
     from hub.ports import DiskFiles, SystemClock
@@ -55,6 +56,8 @@ def _verify(device: str | None, reach: Reach, output: Output) -> int:
         say(f"{unreachable}\nthe hub does not run: its files are read")
     recount = verify(claims, DiskFiles())
     entries = [entry for entry in recount.entries if device in (None, entry["device"])]
+    if device is not None and not entries:  # the proof of nothing would look like a good one
+        raise CommandError(f"{device} is not in the journal; 'telemetrio ledger' lists what is", Exit.UNKNOWN_DEVICE)
     told = {
         "verified": True, "lsn": recount.lsn, "records": recount.records, "problems": recount.problems,
         "problems_unsaid": recount.unsaid, "seconds": round(clock.monotonic() - began, 3),

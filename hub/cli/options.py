@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Group, Parameter
 
@@ -55,6 +55,7 @@ class Output:
     no_headers: Annotated[bool, Parameter(negative=(), help="Leave out the headers of table and csv.")] = False
 
 
+LONGEST_SECONDS: Final = 1e9  # thirty years: a timer beyond it is a mistake
 REACH = Reach()
 OUTPUT = Output()
 EVERYTHING = ("*",)
@@ -81,10 +82,21 @@ def pairs(words: tuple[str, ...], what: str) -> dict[str, str]:
 
 
 def seconds(text: str) -> float:
-    """A duration such as ``90s``, ``1h30m`` or a bare number of seconds."""
+    """A length of time above 0, such as ``90s``, ``1h30m`` or a bare number of seconds. CommandError and QuestionError
+    say what to write instead."""
+    from hub.cli.exits import CommandError, Exit
     from hub.query import parse_duration
 
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
         return parse_duration(text) / 1e6
+    if not 0 < found <= LONGEST_SECONDS:
+        raise CommandError(f"{text!r} is no length of time: write 30, 90s, 15m or 1h30m, but not 0", Exit.USAGE)
+    return found
+
+
+def at_least_one(kind: object, number: int | None) -> None:
+    """Says what is wrong with a count of 0 or below, while the command line is read."""
+    if number is not None and number < 1:
+        raise ValueError("must be at least 1")

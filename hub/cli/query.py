@@ -44,7 +44,7 @@ def query(
     if answer.truncated:
         print(f"telemetrio: only the newest {len(answer)} rows; ask for more with --limit", file=sys.stderr)
     if not len(answer):
-        print("telemetrio: nothing matches", file=sys.stderr)
+        print("telemetrio: nothing matches; 'telemetrio devices show NAME' tells what a device has", file=sys.stderr)
         return Exit.EMPTY if fail_empty else Exit.OK
     return Exit.OK
 

@@ -26,6 +26,8 @@ def ls(
 
     found = call(reach.target(), "devices.list", devices=list(devices) or None, labels=pairs(label, "label") or None)
     write_records(found, COLUMNS, output)
+    if not found:
+        print("telemetrio: no device matches; 'telemetrio devices enroll NAME' lets one in", file=sys.stderr)
     return Exit.EMPTY if fail_empty and not found else Exit.OK
 
 
@@ -78,13 +80,14 @@ def enroll(
 
     context = reach.context()
     target = context.target if context.token else context.with_token(context.enrol_token)
+    if save is not None:  # before the hub makes the old token worthless: it cannot tell the new one twice
+        save.touch(mode=0o600)
+        save.chmod(0o600)
     found = call(target, "devices.enroll", device=device, labels=pairs(label, "label") or None)
     if save is None:
         write_record(found, output)
         print("telemetrio: keep the token; the hub does not know it, and cannot tell it again", file=sys.stderr)
     else:
-        save.touch(mode=0o600)
-        save.chmod(0o600)
         save.write_text(found["token"] + "\n")
         print(f"telemetrio: the token of {device} is in {save}", file=sys.stderr)
 

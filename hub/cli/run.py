@@ -5,30 +5,36 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
-from hub.cli.exits import Exit, explain
+from hub.cli.exits import Exit, explain, leaves
 from hub.cli.tree import build, words
 
 
 def run(tokens: Sequence[str]) -> int:
     """The exit code of ``telemetrio TOKENS``; what it has to say is written already."""
+    _open_streams()
     try:
         code = build(tokens)(list(tokens), exit_on_error=False, print_error=False)
         sys.stdout.flush()
         return int(code or 0)
     except CycloptsError as error:
-        say(f"{error}\nSee '{' '.join(['telemetrio', *words(tokens)])} --help'.")
+        say(f"{_usage(error)}\nSee '{' '.join(['telemetrio', *words(tokens)])} --help'.")
         return Exit.USAGE
-    except BrokenPipeError:
-        return _pipe_closed()
     except BaseException as error:
+        if _pipe_closed(error):
+            _drop_output()
+            return Exit.OK
         told = explain(error)
         if told is None:
             raise
         code, text = told
         if text:
             say(text)
+        try:
+            sys.stdout.flush()  # what was written before
+        except OSError:
+            _drop_output()
         return code
 
 
@@ -42,8 +48,27 @@ def say(text: str) -> None:
         print(("telemetrio: " if number == 0 else "  ") + line, file=sys.stderr)
 
 
-def _pipe_closed() -> int:
-    """Whoever read our output has had enough: end quietly, also when Python flushes at exit."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    return Exit.OK
+def _usage(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError):
+        return f"Too many words: {' '.join(map(repr, error.unused_tokens or ()))}."
+    return str(error)
+
+
+def _open_streams() -> None:
+    """Whoever closed one of the three standard streams gets one that leads nowhere: else the next file that is opened
+    takes its number, and what is printed goes there."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (open until the end)
+
+
+def _pipe_closed(error: BaseException) -> bool:
+    """Whoever reads our output has had enough. (rich, which writes the help, makes a SystemExit of it.)"""
+    if isinstance(error, SystemExit):
+        return isinstance(error.__context__, BrokenPipeError)
+    return all(isinstance(leaf, BrokenPipeError) for leaf in leaves(error))
+
+
+def _drop_output() -> None:
+    """End quietly, also when Python flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from hub.cli.options import OUTPUT, REACH, Output, Reach
+from hub.cli.options import OUTPUT, REACH, Output, Reach, at_least_one
 
 if TYPE_CHECKING:
     from hub.cli.output import Rows
@@ -22,7 +22,9 @@ def tail(
     metric: Annotated[
         tuple[str, ...], Parameter(negative=(), show_default=False, help="Name or glob; may be repeated.")
     ] = (),
-    number: Annotated[int | None, Parameter(name=["--number", "-n"], help="Stop after so many readings.")] = None,
+    number: Annotated[
+        int | None, Parameter(name=["--number", "-n"], validator=at_least_one, help="Stop after so many readings.")
+    ] = None,
     for_: Annotated[str | None, Parameter(name="--for", help="Stop after so long: 30s, 5m.")] = None,
     reach: Reach = REACH,
     output: Output = OUTPUT,

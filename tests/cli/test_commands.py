@@ -237,7 +237,8 @@ async def test_query_in_every_format(ask) -> None:
 async def test_query_that_matches_nothing(ask) -> None:
     nothing = {"columns": {name: [] for name in answer()["columns"]}, "truncated": False}
     ran = await ask(hub(parts=[nothing]), "query")
-    assert (ran.code, ran.out, ran.err) == (0, "", "telemetrio: nothing matches\n")
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err.startswith("telemetrio: nothing matches; ")
     assert (await ask(hub(parts=[nothing]), "query", "--fail-empty", "-o", "json")).code == 7
 
 
