@@ -1,9 +1,11 @@
 """The composition root: opens what is on disk, wires the rooms, and owns the root nursery and the phases of the end."""
 
+import errno
 import gc
 import json
 import os
 import signal
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -29,7 +31,6 @@ from hub.data_directory import (
     pass_cursors,
     read_identity,
 )
-from hub.edge.certificates import CertificateError, server_context
 from hub.edge.edge import Edge
 from hub.edge.http import application, serve_http
 from hub.edge.listener import Limits
@@ -46,8 +47,9 @@ from hub.ingest.ingest import Ingest
 from hub.ingest.marks import Marks
 from hub.journal import Journal, JournalFailed
 from hub.log import configure
-from hub.model import Model, ModelError, load_models
+from hub.model import Model
 from hub.ports import Ports, Worker
+from hub.preflight import device_models, mirror_token, server_tls
 from hub.query import Columns, Question
 from hub.state import State
 from hub.store.base import Store
@@ -129,8 +131,7 @@ async def run_hub(
     task_status: trio.TaskStatus[House] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a hub until ``stop`` is set, then drain it. ``started`` when it takes links; HubError when it cannot."""
-    tls = None if settings.tls.insecure_ws else _tls(settings)
-    models = _models(settings)
+    tls, models = server_tls(settings), device_models(settings)
     worker, state_worker, store_worker = ports.worker(), ports.worker(), ports.worker()
     async with (
         own_directory(settings, ports),
@@ -153,21 +154,6 @@ async def run_hub(
             await house.registry.flush()
             core.cancel_scope.cancel()
     log.info("stopped", durable=journal.durable)
-
-
-def _tls(settings: Settings) -> Any:
-    try:
-        return server_context(settings.path(settings.tls.certificate), settings.path(settings.tls.key))
-    except CertificateError as error:
-        raise HubError(str(error), usage=True) from None
-
-
-def _models(settings: Settings) -> Mapping[str, Model]:
-    directory = settings.models.directory
-    try:
-        return load_models(settings.path(directory) if directory else None)
-    except ModelError as error:
-        raise HubError(str(error), usage=True) from None
 
 
 # --- wiring ----------------------------------------------------------------------------------------------------------
@@ -298,8 +284,13 @@ def _follower_failed(name: str, error: Exception) -> None:
 
 
 def _taken(key: str, value: str, error: OSError) -> HubError:
-    text = f"cannot listen on {value} ({error.strerror or error}): free it, or write another {key} (port 0: a free one)"
-    return HubError(text, usage=True)
+    """Why nobody can listen there. (Trio takes the number off an error of a name that has several addresses.)"""
+    text = f"cannot listen on {value} ({error.strerror or error}): "
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return HubError(f"{text}write a {key} with an address of this machine", usage=True)
+    if error.errno == errno.EACCES:
+        return HubError(f"{text}write a {key} with a port above 1023, or run with the right to it", usage=True)
+    return HubError(f"{text}free it, or write another {key} (port 0: a free one)", usage=True)
 
 
 def _dialable(host: str) -> str:
@@ -317,6 +308,5 @@ def _mirror(settings: Settings, ports: Ports, state: State, state_worker: Worker
     from hub.store.influx import InfluxMirror  # the client takes a third of a second to import
 
     options = settings.mirror
-    token = settings.path(options.token_file).read_text().strip() if options.token_file else ""
-    mirror = InfluxMirror(options.url, token, options.org, options.bucket)
+    mirror = InfluxMirror(options.url, mirror_token(settings), options.org, options.bucket)
     return MirrorFollower(mirror, ports.worker(), state, state_worker)

@@ -4,15 +4,23 @@ Every setting stands, with its default, in ``configs/hub.toml``; a test holds th
 relative to that file.
 """
 
-import difflib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from hub.mistakes import ENVIRONMENT, explain, near
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -24,7 +32,16 @@ class ConfigError(Exception):
 class Section(BaseModel):
     """A table of the file; an unknown key is an error, not a wish."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _possible(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError(f"{str(path)!r} holds a zero byte: no file has such a name")
+    return path
+
+
+FilePath: TypeAlias = Annotated[Path, AfterValidator(_possible)]
 
 
 def address(text: str) -> tuple[str, int]:
@@ -36,7 +53,7 @@ def address(text: str) -> tuple[str, int]:
 
 
 class HubSection(Section):
-    data: Path = Path("data")
+    data: FilePath = Path("data")
     listen: str = "127.0.0.1:8443"
     http: str = "127.0.0.1:8480"
 
@@ -48,8 +65,8 @@ class HubSection(Section):
 
 
 class TlsSection(Section):
-    certificate: Path = Path("hub.pem")
-    key: Path = Path("hub.key")
+    certificate: FilePath = Path("hub.pem")
+    key: FilePath = Path("hub.key")
     insecure_ws: bool = False
 
 
@@ -76,13 +93,21 @@ class StoreSection(Section):
 
 class MirrorSection(Section):
     url: str = ""
-    token_file: Path | None = None
+    token_file: FilePath | None = None
     org: str = ""
     bucket: str = "telemetrio"
 
+    @field_validator("url")
+    @classmethod
+    def _url(cls, text: str) -> str:
+        parts = urlsplit(text)
+        if text and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError(f"{text!r} is no address of InfluxDB: write http://HOST:8086, or nothing for no mirror")
+        return text
+
 
 class ModelsSection(Section):
-    directory: Path | None = None
+    directory: FilePath | None = None
 
 
 class LogSection(Section):
@@ -94,9 +119,9 @@ class ClientSection(Section):
     """For the command line and the dashboard, read by hub/client; here so that the hub knows the keys."""
 
     url: str = "wss://localhost:8443"
-    ca: Path | None = None
-    token_file: Path | None = None
-    enrol_token_file: Path | None = None
+    ca: FilePath | None = None
+    token_file: FilePath | None = None
+    enrol_token_file: FilePath | None = None
     insecure_ws: bool = False
 
 
@@ -104,7 +129,7 @@ class Settings(BaseSettings):
     """All sections, validated."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TELEMETRIO_",
+        env_prefix=ENVIRONMENT,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -143,13 +168,10 @@ class Settings(BaseSettings):
 
 
 def find() -> Path | None:
-    """The settings file when none is named: environment, this folder, the user's, the machine's."""
-    named = os.environ.get("TELEMETRIO_CONFIG")
-    if named:
-        return Path(named)
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    places = (Path("telemetrio.toml"), home / "telemetrio" / "config.toml", Path("/etc/telemetrio/config.toml"))
-    return next((place for place in places if place.is_file()), None)
+    """The settings file when none is named: the same that the commands for operators find."""
+    from hub.client.files import find_file
+
+    return find_file(None, os.environ)
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -158,23 +180,53 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     Raises ConfigError with one line for each mistake.
     """
     path = path or find()
-    content = _read(path) if path else {}
-    merged = _merge(_merge(content, EnvSettingsSource(Settings)()), overrides or {})
+    environment, problems = _environment()
+    sources = (("the command line", overrides or {}), (ENVIRONMENT, environment), (str(path), _read(path)))
+    merged: dict[str, Any] = {}
+    for _, content in reversed(sources):
+        merged = _merge(merged, content)
+    problems += [f"{name}: base: unknown setting; remove it" for name, content in sources if "base" in content]
+    merged["base"] = path.parent if path else Path()
+    settings: Settings | None = None
     try:
-        settings = Settings(**_merge(merged, {"base": path.parent if path else Path()}))
+        settings = Settings(**merged)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(error, path))) from None
-    _check(settings)
+        problems += explain(error, Settings, sources)
+        settings = _rest(merged, error)
+    problems += _contradictions(settings) if settings is not None else ()
+    if settings is None or problems:
+        raise ConfigError("\n".join(problems))
     return settings
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}; name another with --config") from None
+        raise ConfigError(f"{path}: not TOML: {error}; correct it, or name another with --config") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8, so not TOML; correct it, or name another with --config") from None
+    except OSError as error:
+        text = f"{path}: {error.strerror}; name another with --config, or run 'telemetrio init'"
+        raise ConfigError(text) from None
+
+
+def _environment() -> tuple[dict[str, Any], list[str]]:
+    """What the environment sets, and what is wrong with the names of its variables."""
+    sections = [name for name in Settings.model_fields if name != "base"]
+    problems = []
+    for name in sorted(os.environ):
+        section, more, _ = name.removeprefix(ENVIRONMENT).lower().partition("__")
+        if name.startswith(ENVIRONMENT) and more and section not in sections:
+            problems.append(f"{name}: there is no section [{section}]" + near(section, sections))
+    try:
+        return EnvSettingsSource(Settings)(), problems
+    except SettingsError:  # a whole section in one variable has to be JSON
+        whole = [name for name in sorted(os.environ) if name.removeprefix(ENVIRONMENT).lower() in sections]
+        text = f"{', '.join(whole)}: not JSON; write one setting a variable, as in {ENVIRONMENT}HUB__LISTEN"
+        raise ConfigError("\n".join([*problems, text])) from None
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,29 +237,26 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _explain(error: ValidationError, path: Path | None) -> Iterator[str]:
-    origin = str(path) if path else "settings"
+def _rest(merged: Mapping[str, Any], error: ValidationError) -> Settings | None:
+    """The settings without what is wrong, so that the rest can be looked at too."""
+    rest: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in merged.items()}
     for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(problem["loc"][-1]), _known(problem["loc"][:-1]), n=1)
-            yield f"{origin}: {where}: unknown setting" + (f"; did you mean {near[0]}?" if near else "; remove it")
+        section, *keys = map(str, problem["loc"])
+        inner = rest.get(section)
+        if keys and isinstance(inner, dict):
+            inner.pop(keys[0], None)
         else:
-            yield f"{origin}: {where}: {problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"
+            rest.pop(section, None)
+    try:
+        return Settings(**rest)
+    except ValidationError:
+        return None
 
 
-def _known(location: tuple[int | str, ...]) -> list[str]:
-    fields = Settings.model_fields
-    if not location:
-        return [name for name in fields if name != "base"]
-    section = fields[str(location[0])].annotation if str(location[0]) in fields else None
-    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
-
-
-def _check(settings: Settings) -> None:
+def _contradictions(settings: Settings) -> Iterator[str]:
     host, _ = address(settings.hub.listen)
     if settings.tls.insecure_ws and host not in LOOPBACK:
-        raise ConfigError(
+        yield (
             f"tls.insecure_ws: plain ws is only for loopback, and hub.listen is {settings.hub.listen}; "
             "remove insecure_ws or listen on 127.0.0.1 behind a proxy that ends TLS"
         )

@@ -158,7 +158,14 @@ def token_folder(context: "Context", environment: Mapping[str, str]) -> Path:
     """Where devices keep their tokens: beside the settings file if that can be, else in the user's state."""
     if context.file is not None and os.access(context.file.parent, os.W_OK):
         return context.file.parent / "tokens"
-    state = environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    try:
+        state = environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError:
+        from hub.cli.exits import CommandError, Exit
+
+        raise CommandError(
+            "there is no home for the devices' tokens; name a folder with --tokens", Exit.USAGE
+        ) from None
     return Path(state, "telemetrio", "tokens")
 
 

@@ -49,29 +49,14 @@ def serve(
 
 
 def check(*, config: Config = None) -> int:
-    """Check settings, models and certificate without starting anything; every mistake is told."""
-    import ssl
-
+    """Check settings, certificate, models and the mirror's token; every mistake is told, and nothing is started."""
     from hub.cli.exits import Exit
     from hub.cli.run import say
-    from hub.model import ModelError, load_models
+    from hub.preflight import problems
 
     settings = settings_of(config)
-    problems: list[str] = []
-    try:
-        load_models(settings.path(settings.models.directory) if settings.models.directory else None)
-    except ModelError as error:
-        problems += str(error).splitlines()
-    if not settings.tls.insecure_ws:
-        certificate, key = settings.path(settings.tls.certificate), settings.path(settings.tls.key)
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-        except ssl.SSLError as error:
-            problems.append(f"tls: {certificate} and {key} do not fit together ({error.reason}); name a matching pair")
-        except OSError as error:
-            problems.append(f"tls: {certificate} or {key}: {error.strerror}; make them with 'telemetrio init'")
-    if problems:
-        say("\n".join(problems))
+    if found := problems(settings):
+        say("\n".join(found))
         return Exit.USAGE
     print(f"the settings are good: {settings.hub.listen}, data in {settings.data}", file=sys.stderr)
     return Exit.OK

@@ -67,6 +67,12 @@ class Target:
         usual = 443 if secure else 80
         return secure, host, usual if port is None else port, parts.path.rstrip("/")
 
+    def check(self) -> None:
+        """Look at URL and CA without dialling; Unreachable when they cannot lead to a hub."""
+        secure, *_ = self.address()
+        if secure:
+            _context(self.ca)
+
 
 @lru_cache(maxsize=16)
 def _trust(ca: Path | None, changed: int) -> ssl.SSLContext:

@@ -10,15 +10,17 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from hub.client.dial import Target
-from hub.client.errors import ContextError
+from hub.client.errors import ContextError, Unreachable
 
 DEFAULT_URL: Final = "wss://localhost:8443"
 _KEYS: Final = ("url", "ca", "token_file", "enrol_token_file", "insecure_ws")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off", ""})
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,13 @@ class Context:
         return self.with_token(self.token)
 
     def with_token(self, token: str | None) -> Target:
-        """The same hub with another token: a device's, or the one that enrols."""
-        return Target(self.url, token=token, ca=self.ca, insecure_ws=self.insecure_ws)
+        """The same hub with another token: a device's, or the one that enrols. ContextError when it can be no hub."""
+        target = Target(self.url, token=token, ca=self.ca, insecure_ws=self.insecure_ws)
+        try:
+            target.check()
+        except Unreachable as error:
+            raise ContextError(error.text) from None
+        return target
 
 
 def find_file(named: Path | None, environment: Mapping[str, str]) -> Path | None:
@@ -65,7 +72,7 @@ def find_file(named: Path | None, environment: Mapping[str, str]) -> Path | None
         named = Path(environment["TELEMETRIO_CONFIG"])
     if named is not None:
         return named / "telemetrio.toml" if named.is_dir() else named
-    home = environment.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    home = environment.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # a user without a home has none
     places = (Path("telemetrio.toml"), Path(home, "telemetrio", "config.toml"), Path("/etc/telemetrio/config.toml"))
     return next((place for place in places if place.is_file()), None)
 
@@ -76,7 +83,7 @@ def find_context(flags: Flags | None = None, environment: Mapping[str, str] | No
     environment = os.environ if environment is None else environment
     file = find_file(flags.config, environment)
     content = _read(file) if file else {}
-    section = content.get("client", {})
+    section = _section(content, file)
     found: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for key in _KEYS:
@@ -93,13 +100,12 @@ def find_context(flags: Flags | None = None, environment: Mapping[str, str] | No
         found["url"], origins["url"] = _own_url(file, content) or told
     token, origins["token"] = _token(found, origins, "token", environment)
     enrol_token, origins["enrol_token"] = _token(found, origins, "enrol_token", environment)
-    insecure = found.get("insecure_ws", False)
     return Context(
         url=str(found["url"]),
         ca=Path(found["ca"]) if found.get("ca") else None,
         token=token,
         enrol_token=enrol_token,
-        insecure_ws=insecure.lower() in _TRUE if isinstance(insecure, str) else bool(insecure),
+        insecure_ws=_truth(found.get("insecure_ws", False), origins),
         file=file,
         origins=origins,
     )
@@ -121,6 +127,32 @@ def _read(file: Path) -> dict[str, Any]:
         raise ContextError(f"{file}: {error.strerror}; name another with --config, or run 'telemetrio init'") from None
 
 
+def _section(content: Mapping[str, Any], file: Path | None) -> Mapping[str, Any]:
+    """``[client]``; ContextError tells all that is wrong in it."""
+    section = content.get("client", {})
+    if not isinstance(section, dict):
+        raise ContextError(f"{file}: client: must be a table: write [client] and its settings below it")
+    wrong = []
+    for key, value in section.items():
+        near = get_close_matches(key, _KEYS, n=1)
+        if key not in _KEYS:
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(_KEYS)}"
+            wrong.append(f"{file}: client.{key}: unknown setting; {hint}")
+        elif type(value) is not (bool if key == "insecure_ws" else str):
+            kind = "true or false" if key == "insecure_ws" else "a text in quotes"
+            wrong.append(f"{file}: client.{key}: must be {kind}, not {value!r}")
+    if wrong:
+        raise ContextError("\n".join(wrong))
+    return section
+
+
+def _truth(value: bool | str, origins: Mapping[str, str]) -> bool:
+    word = str(value).lower()
+    if word not in _TRUE | _FALSE:
+        raise ContextError(f"{origins['insecure_ws']}: must be true or false, not {value!r}")
+    return word in _TRUE
+
+
 def _beside(file: Path, key: str, value: Any) -> Any:
     """Paths in a file are relative to that file."""
     return file.parent / value if key in ("ca", "token_file", "enrol_token_file") else value
@@ -130,10 +162,11 @@ def _own_url(file: Path | None, content: Mapping[str, Any]) -> tuple[str, str] |
     """A running hub of the same file tells where it listens: it may have taken a free port."""
     if file is None:
         return None
-    ready = file.parent / content.get("hub", {}).get("data", "data") / "hub.json"
-    try:
+    hub = content.get("hub", {})
+    try:  # what is wrong in [hub] is the hub's to tell
+        ready = Path(file.parent, hub.get("data", "data"), "hub.json")
         return str(json.loads(ready.read_text())["url"]), str(ready)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -143,16 +176,21 @@ def _token(
     name = f"TELEMETRIO_{what.upper()}"
     key = f"{what}_file"
     if origins.get(key) != "flag" and environment.get(name):
-        return environment[name], name
+        return _checked(environment[name], name), name
     if key not in found:
         return None, "none"
     file = Path(found[key])
     try:
-        token = file.read_text(encoding="ascii", errors="replace").strip()
-        if not re.fullmatch(r"[!-~]+", token):
-            raise ContextError(f"{file} holds no token (one line, no spaces); name another with --token-file")
-        return token, str(file)
+        return _checked(file.read_text(encoding="ascii", errors="replace"), str(file)), str(file)
     except OSError as error:
         if what == "enrol_token":
             return None, f"{file}: {error.strerror}"  # most commands never need it
         raise ContextError(f"the token's file {file}: {error.strerror}; name another with --token-file") from None
+
+
+def _checked(token: str, origin: str) -> str:
+    """The token without what stands around it; it becomes a line of the request for a link."""
+    token = token.strip()
+    if not re.fullmatch(r"[!-~]+", token):
+        raise ContextError(f"{origin} holds no token (one line, no spaces); name another with --token-file")
+    return token

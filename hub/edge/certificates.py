@@ -26,6 +26,8 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
             ) from None
     try:
         context.load_cert_chain(certificate, key)
-    except (ssl.SSLError, OSError) as error:
-        raise CertificateError(f"{certificate} and {key} do not make a certificate with its key: {error}") from None
+    except ssl.SSLError as error:
+        why = error.reason.lower().replace("_", " ") if error.reason else "they are not both PEM"
+        text = f"{certificate} and {key} do not fit together ({why}); name a certificate and its own key"
+        raise CertificateError(text) from None
     return context

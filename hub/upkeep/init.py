@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+import re
 import tomllib
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,8 @@ from hub.state.tokens import TokenRow
 from hub.upkeep.certificates import make_authority, make_certificate
 
 TOKEN_BYTES: Final = 32  # 256 bit: nobody guesses it, so its hash needs no salt and no slow function
+_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+DNS_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 SETTINGS: Final = """\
 # Settings of this hub and of the commands that talk to it. Every setting with its default: configs/hub.toml.
 
@@ -66,16 +70,20 @@ def initialise(
     taken = [path for path in (made.settings, made.authority, folder / "hub.pem", folder / "data") if path.exists()]
     if taken:
         raise InitError(f"{taken[0]} is there already: this is a hub's folder; name an empty one")
+    for name in names:
+        _check_name(name)
     try:
         trio.run(log_id, folder / "data", ports.files, InlineWorker(), ports.randomness)
         tokens = _tokens(folder / "data" / "state.sqlite", ports.clock, ports.randomness)
     except OSError as error:
         raise InitError(f"{folder}: {error.strerror}; name a folder that you may write to") from None
-    authority = make_authority(f"Telemetrio development CA of {folder.resolve().name}")
+    shown = os.fsencode(folder.resolve().name).decode(errors="replace")
+    authority = make_authority(f"Telemetrio development CA of {shown}")
     hub = make_certificate(authority, names)
     _, _, port = listen.rpartition(":")
-    settings = SETTINGS.format(listen=listen, http=http, name=names[0], port=port)
-    tomllib.loads(settings)  # a name with a quote must not become a broken file
+    first = f"[{names[0]}]" if ":" in names[0] else names[0]
+    settings = SETTINGS.format(listen=listen, http=http, name=first, port=port)
+    tomllib.loads(settings)  # what was given must not become a broken file
     _write(made.authority, authority.certificate, 0o644)
     _write(folder / "ca.key", authority.key, 0o600)
     _write(folder / "hub.pem", hub.certificate, 0o644)
@@ -84,6 +92,16 @@ def initialise(
     _write(made.enrol_token, tokens["enrol"].encode() + b"\n", 0o600)
     _write(made.settings, settings.encode(), 0o644)
     return made
+
+
+def _check_name(name: str) -> None:
+    try:
+        ip_address(name)
+    except ValueError:
+        if not DNS_NAME.fullmatch(name):
+            raise InitError(
+                f"{name!r} is neither a DNS name nor an address: write hub.example.org or 192.0.2.7"
+            ) from None
 
 
 def _tokens(path: Path, clock: Clock, randomness: Randomness) -> dict[str, str]:

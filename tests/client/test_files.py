@@ -1,8 +1,10 @@
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
 from hub.client import ContextError, Flags, find_context
+from tests.client.servers import Trust
 
 
 @pytest.fixture(autouse=True)
@@ -23,9 +25,10 @@ def test_defaults(home: Path) -> None:
         _ = context.target
 
 
-def test_a_file_tells_and_its_paths_are_beside_it(home: Path) -> None:
+def test_a_file_tells_and_its_paths_are_beside_it(home: Path, trust: Trust) -> None:
     folder = home / "config" / "telemetrio"
     folder.mkdir(parents=True)
+    copy(trust.ca, folder / "ca.pem")
     (folder / "token").write_text("secret\n")
     (folder / "config.toml").write_text('[client]\nurl = "wss://a:1"\nca = "ca.pem"\ntoken_file = "token"\n')
     target = find_context(environment=environment(home)).target
@@ -74,6 +77,54 @@ def test_what_is_wrong_is_told(home: Path, content: str | None, words: str) -> N
         (home / "x.toml").write_text(content)
     with pytest.raises(ContextError, match=words):
         find_context(Flags(config=home / "x.toml"), environment(home))
+
+
+WRONG = {
+    'client = "x"': "client: must be a table",
+    "[client]\ntokn_file = 'x'": "client.tokn_file: unknown setting; did you mean token_file?",
+    "[client]\nurl = 3": "client.url: must be a text in quotes, not 3",
+    "[client]\ninsecure_ws = 'yes'": "client.insecure_ws: must be true or false",
+    "[client]\nurl = 3\nca = 4": r"client.url.*\n.*client.ca",
+}
+
+
+@pytest.mark.parametrize(("content", "words"), WRONG.items(), ids=WRONG)
+def test_a_wrong_key_or_type_is_named(home: Path, content: str, words: str) -> None:
+    (home / "telemetrio.toml").write_text(content)
+    with pytest.raises(ContextError, match=words):
+        find_context(environment=environment(home))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('url = "http://h"', "wss://HOST:PORT"),
+        ('url = "ws://far.example"', "plain ws"),
+        ('ca = "none.pem"', "none.pem"),
+    ],
+)
+def test_a_place_where_no_hub_can_be_is_a_mistake_in_the_settings(home: Path, content: str, words: str) -> None:
+    (home / "telemetrio.toml").write_text(f"[client]\n{content}")
+    context = find_context(environment=environment(home, TELEMETRIO_TOKEN="t"))
+    with pytest.raises(ContextError, match=words):
+        _ = context.target
+
+
+def test_the_hubs_own_section_is_left_to_the_hub(home: Path) -> None:
+    (home / "telemetrio.toml").write_text("hub = 3")
+    assert find_context(environment=environment(home)).url == "wss://localhost:8443"
+
+
+@pytest.mark.parametrize(("name", "value"), [("TOKEN", "two words"), ("TOKEN", "a\r\nb: c"), ("INSECURE_WS", "maybe")])
+def test_a_variable_that_cannot_be_meant(home: Path, name: str, value: str) -> None:
+    with pytest.raises(ContextError, match=f"TELEMETRIO_{name}"):
+        find_context(environment=environment(home, **{f"TELEMETRIO_{name}": value}))
+
+
+def test_who_has_no_home_needs_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)  # as in a container: no entry of its own anywhere
+    monkeypatch.delenv("HOME")
+    assert find_context(environment={}).file is None
 
 
 def test_an_enrol_token_that_is_missing_hinders_nobody(home: Path) -> None:
