@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import trio
@@ -19,6 +20,7 @@ from hub.wire.messages import Declared
 from hub.wire.operator import DeviceInfo, Presence
 
 FLUSH_SECONDS: Final = 1.0  # presence is written at most this much later: it is a memory aid, not a promise
+DEEDS_HELD: Final = 10_000  # that wait for a state file which cannot be written
 ONLINE_ROUNDS: Final = 30  # flushes until last_seen of devices that stay online is written
 
 
@@ -51,6 +53,7 @@ class Registry:
         self._devices: dict[str, _Known] = {}
         self._tokens = TokenBook()
         self._dirty: set[str] = set()  # whose row has changed since it was written
+        self._deeds: list[Deed] = []  # of devices, not yet written
         self._writing = trio.Lock()  # rows reach the file in the order in which they were copied
         self.online = 0
         self.on_presence: list[Callable[[Presence], None]] = []
@@ -75,13 +78,16 @@ class Registry:
         """Write what is known of presence now; last thing before the state file is closed."""
         async with self._writing:
             names, self._dirty = self._dirty, set()
-            if not names:
+            deeds, self._deeds = self._deeds, []
+            if not names and not deeds:
                 return
             try:
                 rows = [replace(self._devices[name].row) for name in names]
-                await self._worker.run(self._state.devices.save, rows)
+                audit = (partial(self._state.audit.add, deed) for deed in deeds)
+                await self._worker.run(self._state.atomically, lambda: self._state.devices.save(rows), *audit)
             except BaseException:
                 self._dirty |= names
+                self._deeds = deeds + self._deeds
                 raise
 
     # --- tokens ----------------------------------------------------------------------------------------------------
@@ -187,6 +193,11 @@ class Registry:
         known.row.since = known.row.last_seen = self._clock.now()
         self._dirty.add(device)
         self._tell(known, reason)
+
+    def note(self, device: str, action: str, detail: str) -> None:
+        """For the audit: what a device did and must not do. Written with presence."""
+        if len(self._deeds) < DEEDS_HELD:
+            self._deeds.append(Deed(self._clock.now(), device, action, device, detail))
 
     def outbox(self, device: str) -> DeviceOutbox | None:
         """The outbox of its current link."""

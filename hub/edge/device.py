@@ -82,6 +82,8 @@ class DeviceConversation:
         if self._desk.here.get(self.device) is self:
             del self._desk.here[self.device]
         self._desk.flapping.ended(self.device, ending.code)
+        if ending.code == CloseCode.SEQ_CONFLICT:
+            self._rooms.registry.note(self.device, "device.seq_conflict", ending.reason)
         self._rooms.registry.disconnected(self.device, self.outbox, why(ending))
 
     # --- hello and welcome -----------------------------------------------------------------------------------------

@@ -155,3 +155,12 @@ async def test_who_did_what_is_on_record(room: Room) -> None:
     assert [(deed.by, deed.action, deed.subject) for deed in room.state.audit.list()] == [
         ("bob", "device.revoke", "pump-1"), ("ada", "device.enroll", "pump-1"),
     ]  # fmt: skip
+
+
+async def test_p5_what_a_device_did_and_must_not_do_is_on_record(room: Room) -> None:
+    await room.registry.enroll("pump-1", {}, "ada")
+    room.registry.note("pump-1", "device.seq_conflict", "seq 7")
+    await room.registry.flush()
+    await room.registry.flush()
+    deed, _ = room.state.audit.list()
+    assert (deed.by, deed.action, deed.subject, deed.detail) == ("pump-1", "device.seq_conflict", "pump-1", "seq 7")
