@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from hub.wire.kept import Entry, Gap, Kept
-from hub.wire.messages import Reject
+from hub.wire.messages import Reject, Rejection
 
 REJECT_ENTRIES: Final = 32  # in one reject: advice, not the whole truth
 
@@ -70,6 +70,12 @@ def _settling(entry: Kept | Gap, through: int) -> Kept | Gap:
 
 
 def advice(kept: Kept) -> Reject:
-    """What the device is told of rejected readings."""
-    rejections = kept.verdict.rejections
-    return Reject(kept.seq, rejections[:REJECT_ENTRIES], sum(entry.readings for entry in rejections))
+    """What the device is told of rejected readings: runs of one metric and reason are put together."""
+    together: dict[tuple[int, str], Rejection] = {}
+    total = 0
+    for entry in kept.verdict.rejections:
+        total += entry.readings
+        key = (entry.metric, entry.code)
+        before = together.get(key)
+        together[key] = entry if before is None else before._replace(readings=before.readings + entry.readings)
+    return Reject(kept.seq, tuple(together.values())[:REJECT_ENTRIES], total)

@@ -30,10 +30,19 @@ async def test_p7_one_ack_for_each_device_of_a_group(autojump_clock: object) -> 
 
 async def test_p7_a_reject_has_at_most_32_entries_and_the_total(autojump_clock: object) -> None:
     told = Told()
-    entries = tuple(Rejection(0, "out_of_range", 2 * row, 1, "") for row in range(40))
+    entries = tuple(Rejection(metric, "out_of_range", 2, 1, "") for metric in range(40))
     async with journaling() as ink:
         await told.follower.take([ink.keep(1, rejections=entries), ink.keep(2)], 2)
     assert told.rejects == [("pump-1", Reject(1, entries[:32], 40))]
+
+
+async def test_p7_a_reject_puts_runs_of_one_metric_and_reason_together(autojump_clock: object) -> None:
+    told = Told()
+    runs = [Rejection(0, "out_of_range", 2 * row, 1, "" if row else "too much") for row in range(40)]
+    other = Rejection(0, "not_finite", 1, 3, "NaN")
+    async with journaling() as ink:
+        await told.follower.take([ink.keep(1, rejections=(*runs, other))], 1)
+    assert told.rejects == [("pump-1", Reject(1, (Rejection(0, "out_of_range", 0, 40, "too much"), other), 43))]
 
 
 def from_disk(entries: list[Kept]) -> list[Kept]:
