@@ -43,6 +43,10 @@ class Tokens:
         """The device's token, or None when there is none."""
         return await self._worker.run(self._read, self.path(device))
 
+    async def prepare(self, device: str) -> None:
+        """See that the device's token could be written down; OSError when it could not."""
+        await self._worker.run(self._probe, self.path(device))
+
     async def keep(self, device: str, token: str) -> None:
         """Write the token down, durably."""
         await self._worker.run(self._write, self.path(device), token)
@@ -56,6 +60,12 @@ class Tokens:
             return self._files.read(path).decode().strip() or None
         except FileNotFoundError:
             return None
+
+    def _probe(self, path: Path) -> None:
+        self._files.make_directory(path.parent)
+        new = path.with_suffix(".new")
+        self._files.open(new, create=True).close()
+        self._files.remove(new)
 
     def _write(self, path: Path, token: str) -> None:
         self._files.make_directory(path.parent)
@@ -86,6 +96,7 @@ async def enrol(
                 f"{lacking[0]} has no token; give an enrol token (TELEMETRIO_ENROL_TOKEN, or enrol_token_file under "
                 f"[client] in the settings), or write the device's token to {tokens.path(lacking[0])}"
             )
+        await tokens.prepare(lacking[0])  # a token that gets lost would still have made the device's old one worthless
         async with connect(replace(target, token=enrol_token), streams) as operator:
             known.update(await _enrol_all(operator, tokens, {device: devices[device] for device in lacking}))
     return {device: token for device, token in known.items() if token is not None}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from devices.enrol import NoToken, Tokens, enrol
+from devices.enrol import BadName, NoToken, Tokens, enrol
 from hub.client import HubFailure, Refused, Target
 from hub.ports import DiskFiles, InlineWorker, TcpStreams
 from tests.client.fakehub import Fails, FakeHub
@@ -39,8 +39,20 @@ async def test_a_token_is_kept_for_its_owner_only(tmp_path: Path) -> None:
 
 
 async def test_a_name_cannot_lead_out_of_the_directory(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cannot name a device"):
+    with pytest.raises(BadName, match="cannot name a device"):
         await tokens_in(tmp_path).get("../../etc/passwd")
+
+
+async def test_nobody_is_enrolled_whose_token_could_not_be_kept(tmp_path: Path, trust: Trust) -> None:
+    (tmp_path / "file").write_text("")
+    tokens = Tokens(tmp_path / "file" / "tokens", DiskFiles(), InlineWorker())
+    async with FakeHub(verbs={"devices.enroll": {}}, token="enrol-token").serve(trust) as hub:
+        with pytest.raises(NotADirectoryError):
+            await enrol(Target(hub.url, ca=trust.ca, proxy=""), "enrol-token", tokens, {"a": {}}, TcpStreams())
+        assert hub.asked == []
+    tokens = tokens_in(tmp_path)
+    await tokens.prepare("a")
+    assert await tokens.get("a") is None
 
 
 async def test_only_devices_without_a_token_are_enrolled(tmp_path: Path, trust: Trust) -> None:
