@@ -158,6 +158,7 @@ class Conversation:
         while True:
             while device.words:
                 await self._socket.send(encode(device.words.popleft()))
+            await spool.fetch()
             held = spool.peek()
             if held is not None and await self._send(held):
                 continue
@@ -170,6 +171,9 @@ class Conversation:
     async def _send(self, held: Held) -> bool:
         """Send the oldest that has not been sent; False when the window is closed."""
         if held.frame is None:
+            await self._spool.spend(held)
+            if self._spool.peek() is not held:
+                return True  # it has grown meanwhile
             dropped = declaration(held)
             frame = encode(dropped)
             self._session.dropped(dropped)

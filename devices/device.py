@@ -7,9 +7,10 @@ from typing import Final
 import trio
 
 from devices.commands import CommandDesk
+from devices.disk.book import CommandBook
 from devices.report import Figures
 from devices.source import Source
-from devices.spool import Numbered, Settled, Spool
+from devices.spool import Numbered, Settled, Spool, SpoolError
 from hub.ports import Clock
 from hub.wire.messages import Columns, Desired, Event, Plain, Reported, Result, Row, Welcome
 
@@ -24,7 +25,15 @@ class Device:
     """A device without its link: it measures, numbers and keeps whether or not the hub can be reached."""
 
     def __init__(
-        self, name: str, source: Source, spool: Spool, clock: Clock, figures: Figures, *, software: str = SOFTWARE
+        self,
+        name: str,
+        source: Source,
+        spool: Spool,
+        clock: Clock,
+        figures: Figures,
+        *,
+        book: CommandBook | None = None,
+        software: str = SOFTWARE,
     ) -> None:
         self.name = name
         self.source = source
@@ -35,7 +44,8 @@ class Device:
         self.words: deque[Result] = deque(maxlen=WORDS_KEPT)  # progress, which carries no seq (P12)
         self.leaving = False  # all is said: the writer says bye and ends
         self.linked = False
-        self.desk = CommandDesk(source, clock, self._say, self._finish)
+        self.desk = CommandDesk(source, clock, self._say, self._finish, book, spool.flush)
+        self._book = book
         self._born = clock.monotonic()
         self._wake = trio.Event()
         self._empty = trio.Event()
@@ -46,6 +56,21 @@ class Device:
     def uptime(self) -> int:
         """Microseconds since it was switched on."""
         return int((self.clock.monotonic() - self._born) * 1e6)
+
+    async def open(self) -> None:
+        """Recall what was kept over a restart; before all else. Raises SpoolError."""
+        await self.spool.open()
+        self.figures.found += self.spool.found
+        try:
+            await self.desk.open()
+        except OSError as error:
+            raise SpoolError(f"{self.name}: cannot read the commands it has seen: {error.strerror or error}") from error
+
+    async def close(self) -> None:
+        """Keep all that is not settled, where there is something to keep it on."""
+        if self._book is not None:
+            await self._book.close()
+        await self.spool.close()
 
     async def measure(self, phase: float = 0.0) -> None:
         """Sample on an absolute schedule until cancelled, beginning ``phase`` seconds from now."""
@@ -126,7 +151,7 @@ class Device:
             self.wake()
 
     def _finish(self, result: Result) -> None:
-        if self.spool.peek() is not None:  # a backlog must not hold up an answer (P12)
+        if self.spool.unsent:  # a backlog must not hold up an answer (P12)
             self._say(result)
         self.offer(result, trio.current_time())
         self.figures.commands_run += result.state in RAN

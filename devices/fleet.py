@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 import trio
 
 from devices.device import Device
+from devices.disk import DISK_BYTES, CommandBook, DiskSpool
 from devices.faults import Distortion, FaultyStreams, LinkFaults
 from devices.link import Linkage, Stopped
 from devices.models import Simulated, physics_of
@@ -15,7 +17,7 @@ from devices.report import Figures, FleetReport, report_of
 from devices.scenario import Scenario
 from devices.signals import seed_of, uniform
 from devices.source import Source
-from devices.spool import MEMORY_BYTES, MemorySpool
+from devices.spool import MEMORY_BYTES, MemorySpool, Spool, SpoolError
 from hub.client import Target
 from hub.model import Model, ModelError
 from hub.ports import Ports, Streams
@@ -23,6 +25,7 @@ from hub.ports import Ports, Streams
 PROBLEMS_TOLD: Final = 20  # in a report; a whole fleet often has one and the same
 DIALS_AT_ONCE: Final = 16  # a handshake costs both ends milliseconds of CPU; more at once would run into deadlines
 BYE_SECONDS: Final = 5.0  # for the last words, after the drain
+CLOSE_SECONDS: Final = 10.0  # for writing what is held to a slow disk
 
 log = logging.getLogger("telemetrio.devices")
 
@@ -39,21 +42,44 @@ class Member:
 
 
 class Fleet:
-    """Runs members side by side. One that the hub turns away ends alone; the others go on."""
+    """Runs members side by side. One that the hub turns away ends alone; the others go on.
 
-    def __init__(self, target: Target, members: Sequence[Member], ports: Ports, *, memory: int = MEMORY_BYTES) -> None:
+    ``spools``: the directory in which each keeps, in one of its own, up to ``spool_bytes``; else ``memory`` bytes.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        members: Sequence[Member],
+        ports: Ports,
+        *,
+        memory: int = MEMORY_BYTES,
+        spools: Path | None = None,
+        spool_bytes: int = DISK_BYTES,
+    ) -> None:
         self.figures = Figures()
         self._target = target
         self._ports = ports
-        self._members = [(member, self._device(member, memory)) for member in members]
+        self._memory = memory
+        self._spools = spools
+        self._spool_bytes = spool_bytes
+        self._worker = ports.worker()  # of all spools: a disk does one thing after the other anyway
+        self._members = [(member, self._device(member)) for member in members]
         self._linkages: list[Linkage] = []
         self._doorway = trio.CapacityLimiter(DIALS_AT_ONCE)
         self._stopped: dict[str, Stopped] = {}
+        self._unusable: dict[str, SpoolError] = {}
         self._began = 0.0
         self._online_at_stop: int | None = None
 
-    def _device(self, member: Member, memory: int) -> Device:
-        return Device(member.name, member.source, MemorySpool(memory), self._ports.clock, self.figures)
+    def _device(self, member: Member) -> Device:
+        spool: Spool = MemorySpool(self._memory)
+        book = None
+        if self._spools is not None:
+            directory, files = self._spools / member.name, self._ports.files
+            spool = DiskSpool(directory, files, self._worker, self._spool_bytes)
+            book = CommandBook(directory, files, self._worker)
+        return Device(member.name, member.source, spool, self._ports.clock, self.figures, book=book)
 
     async def run(self, stop: trio.Event, drain: float) -> FleetReport:
         """Run until ``stop`` is set or every device has been turned away, then drain for at most ``drain`` seconds."""
@@ -83,7 +109,8 @@ class Fleet:
         )  # fmt: skip
 
     def _problems(self) -> list[str]:
-        found = [str(stopped) for stopped in self._stopped.values()]
+        found = [str(stopped) for stopped in (*self._stopped.values(), *self._unusable.values())]
+        found += [device.spool.trouble for _, device in self._members if device.spool.trouble]
         apart = [each for each in self._linkages if not each.linked and each.name not in self._stopped]
         found += [f"{each.name}: {each.trouble}" for each in apart if each.trouble]
         more = len(found) - PROBLEMS_TOLD
@@ -102,10 +129,17 @@ class Fleet:
         linkage = Linkage(device, self._at(member), streams, self._ports.randomness, self._doorway)
         self._linkages.append(linkage)
         try:
+            await device.open()
             await _switched_on(device, linkage, stop, drain)
         except Stopped as stopped:
             self._stopped[member.name] = stopped
             log.error("%s", stopped)
+        except SpoolError as error:
+            self._unusable[member.name] = error
+            log.error("%s", error)
+        finally:
+            with trio.move_on_after(CLOSE_SECONDS, shield=True):
+                await device.close()
 
     def _at(self, member: Member) -> Target:
         return replace(self._target, token=member.token)
@@ -134,6 +168,7 @@ async def _switched_on(device: Device, linkage: Linkage, stop: trio.Event, drain
                 stopped = error
             nursery.cancel_scope.cancel(reason="the device has left")
 
+        nursery.start_soon(device.spool.run)
         nursery.start_soon(measure)
         nursery.start_soon(device.desk.serve)
         nursery.start_soon(stay_linked)

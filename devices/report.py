@@ -44,6 +44,7 @@ class Figures:
     """Counters that the devices of one run share."""
 
     online: int = 0  # links open and welcomed now
+    found: int = 0  # readings that waited on disk when the run began
     produced: int = 0  # readings
     sent: int = 0  # readings that have left at least once
     acked: int = 0  # readings the hub has settled
@@ -69,6 +70,8 @@ class Figures:
 class FleetReport:
     """The outcome of a run; ``devices_online`` as it was when the run began to stop, before the drain.
 
+    ``found``: readings that waited in spools on disk when it began; all others are of this run.
+
     Readings are counted once however often they travelled. ``ack_p50_ms`` and ``ack_p99_ms`` (None without any ack)
     run from the time a batch was meant to be sent (or the first link was there, if that was later) to its ack; so they
     hold all waiting for windows, back-off and hubs that are away. ``waiting``: batches no ack had come for at the end.
@@ -78,6 +81,7 @@ class FleetReport:
 
     devices: int
     devices_online: int
+    found: int
     produced: int
     sent: int
     acked: int
@@ -108,9 +112,9 @@ def report_of(
 ) -> FleetReport:  # fmt: skip
     """The report of what ``figures`` counted; ``turned_away``: the close code of each device that the hub refused."""
     return FleetReport(
-        devices=devices, devices_online=online, produced=figures.produced, sent=figures.sent, acked=figures.acked,
-        batches=figures.batches, waiting=waiting, dropped=figures.dropped, rejected=figures.rejected,
-        links=figures.links, reconnects=figures.reconnects, turned_away=len(turned_away),
+        devices=devices, devices_online=online, found=figures.found, produced=figures.produced,
+        sent=figures.sent, acked=figures.acked, batches=figures.batches, waiting=waiting, dropped=figures.dropped,
+        rejected=figures.rejected, links=figures.links, reconnects=figures.reconnects, turned_away=len(turned_away),
         unauthorised=sum(code in TOKEN_CODES for code in turned_away), commands_run=figures.commands_run,
         commands_ok=figures.commands_ok, skipped=figures.skipped, ack_p50_ms=_milliseconds(figures.acks, 0.50),
         ack_p99_ms=_milliseconds(figures.acks, 0.99), seconds=round(seconds, 3), problems=tuple(problems),
