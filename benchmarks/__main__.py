@@ -107,6 +107,10 @@ def bench(only: set[str], servers: dict[str, Start], runs: int, seconds: float) 
                 print(f"idle: {label}: {raw['idle'][label][-1]}", file=sys.stderr)
     if not only or "help" in only:
         raw["help"] = {"telemetrio": [help_seconds()]}
+    if not only or "dashboard" in only:
+        from benchmarks.dashboard import thousand
+
+        raw["dashboard"] = {"telemetrio": [thousand() for _ in range(runs)]}
     return raw
 
 
@@ -116,7 +120,9 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--only", default="", help="comma-separated: " + ", ".join([*LOADS, "idle", "help"]))
+    parser.add_argument(
+        "--only", default="", help="comma-separated: " + ", ".join([*LOADS, "idle", "help", "dashboard"])
+    )
     parser.add_argument("--servers", default="", help="comma-separated beginnings of names: " + ", ".join(SERVERS))
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A thousand devices leave the keyboard free."""
+"""CPU-seconds that the dashboard takes for a thousand devices, in memory: folding, repainting, keys."""
 
 from time import process_time
 
@@ -10,8 +10,6 @@ from tests.dashboard.conftest import LARGE, play, press
 from tests.dashboard.stage import NOON, SECOND, Stage, shipped_models, status, values_of
 
 DEVICES = 1_000
-FOLD = 0.25  # CPU-seconds for a second's readings of all of them: 8,000 at four times what it takes
-PAINT = 0.15  # CPU-seconds for one repaint, of which there are at most three a second
 
 
 def crowd() -> Stage:
@@ -31,7 +29,8 @@ def crowd() -> Stage:
     return stage
 
 
-def test_a_thousand_devices_fold_and_paint_within_their_budget() -> None:
+def thousand() -> dict[str, float]:
+    """A second's readings of all of them (``fold_s``), one repaint (``repaint_s``), and eight keys (``keys_s``)."""
     stage = crowd()
     spent: dict[str, float] = {}
 
@@ -47,15 +46,13 @@ def test_a_thousand_devices_fold_and_paint_within_their_budget() -> None:
         start = process_time()
         for _ in range(5):
             page.repaint()
-        spent["paint"] = (process_time() - start) / 5
+        spent["repaint"] = (process_time() - start) / 5
         start = process_time()
         await press(app, pilot, "G", "k", "pageup", "g", "slash", "7", "escape")
         spent["keys"] = process_time() - start
 
     play(stage, scene, LARGE)
-    assert spent["fold"] < FOLD, spent
-    assert spent["paint"] < PAINT, spent
-    assert spent["keys"] < 5.0, spent
+    return {f"{name}_s": round(seconds, 4) for name, seconds in spent.items()}
 
 
 def rows_of(stage: Stage, name: str) -> list[list[object]]:
