@@ -51,8 +51,8 @@ from hub.model import Model
 from hub.ports import Ports, Worker
 from hub.preflight import device_models, mirror_token, server_tls
 from hub.query import Columns, Question
-from hub.state import State
-from hub.store.base import Store
+from hub.state import State, StateError
+from hub.store.base import Store, StoreError
 
 READY_FILE: Final = "hub.json"  # in the data directory while the hub takes links: pid, url, http, log
 #: The tail of the journal holds a few hundred thousand small objects that come and go without cycles. With Python's own
@@ -280,7 +280,8 @@ def _statistics(house: House) -> dict[str, Any]:
 
 
 def _follower_failed(name: str, error: Exception) -> None:
-    log.error("a follower cannot go on; it is tried again", follower=name, why=str(error), exc_info=error)
+    told = None if isinstance(error, StoreError | StateError) else error  # those say all there is to say
+    log.error("a follower cannot go on; it is tried again", follower=name, why=str(error), exc_info=told)
 
 
 def _taken(key: str, value: str, error: OSError) -> HubError:

@@ -50,7 +50,11 @@ async def own_directory(settings: Settings, ports: Ports) -> AsyncIterator[None]
 
 @asynccontextmanager
 async def open_state(settings: Settings, worker: Worker) -> AsyncIterator[State]:
-    state = State(settings.data / "state.sqlite")
+    path = settings.data / "state.sqlite"
+    if not path.exists() and any((settings.data / "journal").glob("*")):
+        text = f"{path} is gone, and with it all tokens: put back the one of a backup, or name another hub.data"
+        raise HubError(text)  # an empty one would lock every device out, and the ledger would forget them
+    state = State(path)
     try:
         await worker.run(state.open)
     except StateError as error:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 
 def decode(
-    file: Annotated[str, Parameter(help="A file, or - for standard input.")] = "-",
+    file: Annotated[str, Parameter(allow_leading_hyphen=True, help="A file, or - for standard input.")] = "-",
     /,
 ) -> int:
     """Show frames as JSON, one a line. Read are one binary frame, or hexadecimal text with one frame a line.

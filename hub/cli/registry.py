@@ -1,5 +1,6 @@
 """``telemetrio devices ls|show|enroll|revoke``: what the hub knows of devices, and who may come in."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -8,7 +9,7 @@ from cyclopts import Parameter
 
 from hub.cli.options import OUTPUT, REACH, Labels, Output, Reach
 
-COLUMNS: Final = ("device", "model", "state", "since", "last_seen", "waiting", "labels", "software")
+COLUMNS: Final = ("device", "model", "state", "since", "last_seen", "waiting", "catch_up", "labels", "software")
 
 
 def ls(
@@ -22,10 +23,10 @@ def ls(
     from hub.cli.ask import call
     from hub.cli.exits import Exit
     from hub.cli.options import pairs
-    from hub.cli.output import write_records
+    from hub.cli.output import chosen, write_records
 
     found = call(reach.target(), "devices.list", devices=list(devices) or None, labels=pairs(label, "label") or None)
-    write_records(found, COLUMNS, output)
+    write_records([_readable(each) for each in found] if chosen(output) == "table" else found, COLUMNS, output)
     if not found:
         print("telemetrio: no device matches; 'telemetrio devices enroll NAME' lets one in", file=sys.stderr)
     return Exit.EMPTY if fail_empty and not found else Exit.OK
@@ -45,13 +46,21 @@ def show(device: str, /, *, reach: Reach = REACH, output: Output = OUTPUT) -> No
         write_record({**found, "latest": latest}, output)
 
 
+def _readable(device: dict[str, Any]) -> dict[str, Any]:
+    """The estimate of when a device has caught up, for people: 1h30m instead of seconds."""
+    from hub.query import format_duration
+
+    seconds = device.get("catch_up")
+    return device if seconds is None else {**device, "catch_up": format_duration(max(1, round(seconds)) * 1_000_000)}
+
+
 def _tables(found: dict[str, Any], output: Output) -> None:
     from hub.cli.ledger import write_entries
     from hub.cli.output import instant, write_record, write_rows
     from hub.wire.messages import QUALITIES
 
     nested = ("metrics", "latest", "ledger")
-    write_record({key: value for key, value in found.items() if key not in nested}, output)
+    write_record(_readable({key: value for key, value in found.items() if key not in nested}), output)
     units = {name: (unit, kind) for name, unit, kind in found["metrics"]}
     latest = {name: (instant(time), value, QUALITIES[quality]) for name, time, value, quality in found["latest"]}
     print()
@@ -81,8 +90,8 @@ def enroll(
     context = reach.context()
     target = context.target if context.token else context.with_token(context.enrol_token)
     if save is not None:  # before the hub makes the old token worthless: it cannot tell the new one twice
-        save.touch(mode=0o600)
-        save.chmod(0o600)
+        with open(os.open(save, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
     found = call(target, "devices.enroll", device=device, labels=pairs(label, "label") or None)
     if save is None:
         write_record(found, output)

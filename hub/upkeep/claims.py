@@ -44,6 +44,8 @@ def claims_of_files(data: Path) -> Claims:
     files = DiskFiles()
     if not (data / "journal").is_dir():
         raise ClaimsError(f"{data}: no hub has run here; name its settings with --config")
+    if not (data / "state.sqlite").exists():  # opened, it would come into being
+        raise ClaimsError(f"{data / 'state.sqlite'} is gone: put back the one of a backup, then verify")
     try:
         lock = files.lock(data / "lock")
     except BlockingIOError:

@@ -94,6 +94,16 @@ def test_a_data_directory_that_cannot_be(copy: Path) -> None:
     said(serve(copy), Exit.USAGE, "make it writable, or name another directory with hub.data")
 
 
+def test_a_state_file_that_is_gone_is_not_taken_for_a_new_hub(copy: Path) -> None:
+    (copy / "data" / "journal").mkdir(parents=True)
+    (copy / "data" / "journal" / "00000000000000000001.journal").touch()
+    state = copy / "data" / "state.sqlite"
+    said(serve(copy), Exit.FAILED, f"{state} is gone, and with it all tokens: put back the one of a backup")
+    ran = telemetrio("ledger", "--verify", "--url", "wss://localhost:1", folder=copy)
+    said(ran, Exit.USAGE, f"{state} is gone: put back the one of a backup")
+    assert not state.exists()
+
+
 @pytest.mark.parametrize("words", [("hub", "status"), ("devices", "ls"), ("query",), ("tail",), ("send", "d", "c")])
 def test_a_hub_that_is_not_there(copy: Path, words: tuple[str, ...]) -> None:
     with socket.socket() as unheard:  # bound and not listening: nobody else can take the port
