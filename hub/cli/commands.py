@@ -111,6 +111,8 @@ def ls(
             raise CommandError(f"{word!r} is no state; there are: {', '.join(COMMAND_STATES)}", Exit.USAGE)
     found = call(reach.target(), "commands.list", devices=list(device) or None, states=list(state) or None, limit=limit)
     write_records(found, COLUMNS, output)
+    if not found:
+        print("telemetrio: no command matches; 'telemetrio send' sends one", file=sys.stderr)
 
 
 def show(id: str, /, *, reach: Reach = REACH, output: Output = OUTPUT) -> None:

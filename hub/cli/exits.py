@@ -121,6 +121,9 @@ def _client(error: BaseException) -> tuple[Exit, str]:
         return Exit(FAILURES.get(error.code, Exit.FAILED)), error.text
     if isinstance(error, Refused) and error.status in (401, 403):
         return Exit.UNAUTHORIZED, error.text
+    if isinstance(error, SocketClosed) and error.code in (CloseCode.PROTOCOL, CloseCode.GARBLED, CloseCode.TOO_BIG):
+        said = error.reason or f"close code {error.code}"
+        return Exit.USAGE, f"the hub does not take this request: {said}; check what was typed, and both versions"
     if isinstance(error, SocketClosed):
         text = f"the hub ended the link: {error.code}" + (f" {error.reason}" if error.reason else " (lost)")
         if error.code in (CloseCode.UNAUTHORIZED, CloseCode.FORBIDDEN, CloseCode.REVOKED):

@@ -38,7 +38,7 @@ class Arguments:
     def text(self, name: str) -> str:
         value = self.given.get(name)
         if not isinstance(value, str) or not value:
-            raise self._wrong(name, "a text")
+            raise self._wrong(name, "a text, and not an empty one")
         return value
 
     def optional_text(self, name: str) -> str | None:

@@ -68,4 +68,6 @@ def _us(instant: datetime) -> int:
     us = (instant - _EPOCH) // timedelta(microseconds=1)
     if us < 0:
         raise ValueError("it is before 1970")
+    if us > _MOST:
+        raise ValueError("it is after 2255")
     return us

@@ -19,6 +19,8 @@ from hub.wire.operator import FAILURES
         (Refused(503, "x"), 3),
         (SocketClosed(1006, ""), 3),
         (SocketClosed(4002, "revoked"), 4),
+        (SocketClosed(1002, "a key must be text of at most 256 bytes"), 2),
+        (SocketClosed(1009, ""), 2),
         (ContextError("x"), 2),
         (ConfigError("x"), 2),
         (QuestionError("x"), 2),

@@ -67,6 +67,7 @@ WORDS: dict[tuple[str, ...], str] = {
     ("commands", "ls", "--state", "done"): "'done' is no state; there are: queued",
     ("query", "--last", "5"): "'5' is no duration: write 90s",
     ("query", "--last", "1h", "--since", "now"): "--last and --since both say where to begin",
+    ("query", "--since", "9999-12-31"): "'9999-12-31' is no instant: it is after 2255",
     ("query", "--since", "yesterday"): "'yesterday' is no instant: write 2026-11-22T10:00:00Z",
     ("query", "--since", "now", "--until", "now-1h"): "swap --since and --until",
     ("query", "--every", "1m", "--agg", "median"): "'median' is no aggregate: use mean, min",
