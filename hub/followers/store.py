@@ -8,6 +8,8 @@ from hub.state import State
 from hub.wire.kept import Entry
 
 PACE_SECONDS: Final = 0.2  # between two commits while little waits: a query sees a reading within this
+BUSY: Final = 2_000  # entries in a take: from here on a commit's own cost (3 ms and more) is worth halving
+BUSY_PACE_SECONDS: Final = 0.5
 BATCH: Final = 20_000  # entries in one commit: beyond it a bigger one is hardly cheaper
 
 
@@ -32,11 +34,11 @@ class StoreFollower:
     """A follower that feeds a store; the store keeps the cursor beside its rows."""
 
     at_end = False
-    pace = PACE_SECONDS
     batch = BATCH
 
     def __init__(self, store: Taker, worker: Worker) -> None:
         self.name = store.name
+        self.pace = PACE_SECONDS
         self._store = store
         self._worker = worker
 
@@ -45,6 +47,7 @@ class StoreFollower:
 
     async def take(self, entries: Sequence[Entry], cursor: int) -> None:
         await self._worker.run(self._store.take, entries, cursor)
+        self.pace = BUSY_PACE_SECONDS if len(entries) >= BUSY else PACE_SECONDS
 
 
 class MirrorFollower:

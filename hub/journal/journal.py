@@ -79,7 +79,7 @@ class Journal:
         self._wanted = trio.Event()
         self._moved = trio.Event()
         self._failure: JournalFailed | None = None
-        self._bytes = self._written_bytes = self._syncs = 0
+        self._bytes = self._cut_bytes = self._written_bytes = self._syncs = 0
         self._sync_seconds = 0.0
 
     async def open(self) -> Recovery:
@@ -127,7 +127,7 @@ class Journal:
         size = HEADER_SIZE + len(stored)
         self._segment_size += size
         self._bytes += size
-        self._ring.add(lsn, companion, size)
+        self._ring.add(companion, size)
         if not self._wanted.is_set():
             self._wanted.set()
         return lsn
@@ -143,14 +143,17 @@ class Journal:
         self.segment = self.appended + 1
         self._segment_size = 0
         lsn = self.append(self._snapshot(), companion(self.segment))
-        self._parts.append(Part(self.segment, self._pieces, lsn, opens=True))
-        self._pieces = []
+        self._part(lsn, opens=True)
 
     def _cut(self) -> None:
         """Close the part that is being filled."""
         if self._pieces:
-            self._parts.append(Part(self.segment, self._pieces, self.appended))
-            self._pieces = []
+            self._part(self.appended)
+
+    def _part(self, last: int, *, opens: bool = False) -> None:
+        size, self._cut_bytes = self._bytes - self._cut_bytes, self._bytes
+        self._parts.append(Part(self.segment, self._pieces, last, size, opens))
+        self._pieces = []
 
     # --- becoming durable ---------------------------------------------------------------------------------------
 
@@ -188,7 +191,7 @@ class Journal:
             self.durable = self._ring.durable = part.last
         if done:
             self._durable_size = size
-            self._written_bytes += sum(len(piece) for part in group[:done] for piece in part.pieces)
+            self._written_bytes += sum(part.size for part in group[:done])
             moved, self._moved = self._moved, trio.Event()
             moved.set()
 
@@ -206,9 +209,9 @@ class Journal:
 
     # --- reading ------------------------------------------------------------------------------------------------
 
-    def tail(self, after: int, limit: int, max_bytes: int = 4 * MEBIBYTE) -> list[tuple[int, object]] | None:
-        """Durable ``(lsn, companion)`` after the LSN ``after``: at most ``limit``, of about ``max_bytes``; None when
-        memory no longer has all of them: ``scan`` then."""
+    def tail(self, after: int, limit: int, max_bytes: int = 4 * MEBIBYTE) -> list[object] | None:
+        """Durable companions after the LSN ``after``, one for each LSN: at most ``limit``, of about ``max_bytes``; None
+        when memory no longer has all of them: ``scan`` then."""
         return self._ring.take(after, limit, max_bytes)
 
     def scan(self, after: int, max_bytes: int = 4 * MEBIBYTE) -> Scan:

@@ -16,16 +16,16 @@ class Ring:
         self.size = 0  # bytes, estimated
         self.durable = first - 1  # up to here they may go: followers have not seen what is beyond
         self._limit = limit
-        self._entries: list[tuple[int, object]] = []
+        self._companions: list[object] = []
         self._sizes: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._companions)
 
-    def add(self, lsn: int, companion: object, size: int) -> None:
+    def add(self, companion: object, size: int) -> None:
         """The record after the newest."""
         size += COMPANION_SIZE
-        self._entries.append((lsn, companion))
+        self._companions.append(companion)
         self._sizes.append(size)
         self.size += size
         if self.size > self._limit:
@@ -34,18 +34,18 @@ class Ring:
     def restart(self, first: int) -> None:
         """Begin anew: the next record is ``first``."""
         self.first, self.size, self.durable = first, 0, first - 1
-        self._entries.clear()
+        self._companions.clear()
         self._sizes.clear()
 
-    def take(self, after: int, limit: int, size: int) -> list[tuple[int, object]] | None:
-        """Durable entries after ``after``: at most ``limit``, and (but for one) ``size`` bytes; None when the oldest of
-        these are gone."""
+    def take(self, after: int, limit: int, size: int) -> list[object] | None:
+        """Durable ones after ``after``, one for each LSN: at most ``limit``, and (but for one) of ``size`` bytes; None
+        when the oldest of these are gone."""
         start = after + 1 - self.first
         if start < 0:
             return None
         stop = min(start + limit, self.durable + 1 - self.first)
         within = bisect_right(list(accumulate(self._sizes[start:stop])), size)
-        return self._entries[start : min(stop, start + max(1, within))]
+        return self._companions[start : min(stop, start + max(1, within))]
 
     def _let_go(self) -> None:
         target, count = self._limit * KEPT_SHARE, 0
@@ -53,6 +53,6 @@ class Ring:
         while self.size > target and count < most:
             self.size -= self._sizes[count]
             count += 1
-        del self._entries[:count]
+        del self._companions[:count]
         del self._sizes[:count]
         self.first += count

@@ -16,6 +16,7 @@ class Part(NamedTuple):
     segment: int
     pieces: Sequence[bytes]
     last: int  # LSN
+    size: int  # bytes
     opens: bool = False
 
 

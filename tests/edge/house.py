@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import trio
 import trustme
@@ -194,9 +195,10 @@ async def follow(house: House, store: MemoryStore) -> None:
         await house.journal.wait_beyond(after)
         tail = house.journal.tail(after, 10_000)
         assert tail is not None
-        entries = [entry for _, entry in tail]
+        entries: list[Any] = list(tail)
+        end = after + len(entries)
         house.rooms.live.publish(entries)
-        store.take(entries, tail[-1][0])
+        store.take(entries, end)
         last: dict[str, tuple[int, int]] = {}
         for entry in entries:
             if isinstance(entry, Kept):
@@ -206,7 +208,7 @@ async def follow(house: House, store: MemoryStore) -> None:
                 last[entry.device] = entry.epoch, entry.through
         for device, (epoch, through) in last.items():
             house.edge.acked(device, epoch, through)
-        after = tail[-1][0]
+        after = end
 
 
 def trust(path: Path) -> ssl.SSLContext:

@@ -99,7 +99,7 @@ async def test_a_store_that_is_ahead_of_the_account(autojump_clock: MockClock, s
         for seq in range(1, 6):
             ink.keep(seq)
         lsn = await ink.durable()
-        entries = [entry for _, entry in ink.journal.tail(1, 3) or [] if entry is not None]
+        entries = [entry for entry in ink.journal.tail(1, 3) or [] if entry is not None]
         await books.account.take(entries, 4)  # type: ignore[arg-type]
         books.counted = (lsn, {("pump-1", 1): 10})
         [entry] = await books.entries()

@@ -42,7 +42,7 @@ async def test_p8_what_is_kept_reads_back_as_it_was_handed_on() -> None:
             assert theirs == ours._replace(birth=theirs.birth, through=0)
         assert [one.rows_before for one in live] == [0, 1, 2, 3]
         assert [one.through for one in live] == [1, 2, 3, 4]
-        assert [entry for _, entry in hub.journal.tail(hub.journal.appended - 4, 9) or []] == live
+        assert hub.journal.tail(hub.journal.appended - 4, 9) == live
         assert (hub.ingest.frames, hub.ingest.readings, hub.ingest.accepted, hub.ingest.rejected) == (4, 3, 2, 1)
 
 

@@ -44,7 +44,7 @@ async def test_p6_nothing_is_handed_out_before_it_is_durable(autojump_clock: tri
         assert journal.tail(1, 10) == []
         assert await everything(journal) == [(1, b"marks")]
         assert await journal.wait_beyond(1) == 2
-        assert journal.tail(1, 10) == [(2, "a")]
+        assert journal.tail(1, 10) == ["a"]
         assert await everything(journal) == [(1, b"marks"), (2, b"a")]
 
 
@@ -142,7 +142,7 @@ async def test_full_says_when_to_roll(autojump_clock: trio.testing.MockClock) ->
         assert journal.segment == journal.appended == 12
         assert not journal.full
         await journal.wait_durable(12)
-        assert journal.tail(11, 1) == [(12, "marked 12")]
+        assert journal.tail(11, 1) == ["marked 12"]
 
 
 async def test_the_tail_in_memory_is_bounded(autojump_clock: trio.testing.MockClock) -> None:
@@ -159,7 +159,7 @@ async def test_the_tail_in_memory_is_bounded(autojump_clock: trio.testing.MockCl
         assert journal.tail(1, 10) is None
         tail = journal.tail(1002 - 80, 1000)
         assert tail is not None
-        assert tail == [(lsn, lsn - 2) for lsn in range(923, 1003)]
+        assert tail == list(range(921, 1001))
         assert journal.tail(1002 - 80, 3) == tail[:3]
         assert journal.tail(1002 - 80, 1000, 5_000) == tail[:4]  # by bytes, with what a companion weighs
         assert journal.tail(1002 - 80, 1000, 1) == tail[:1]
@@ -216,7 +216,7 @@ async def test_p10_lsns_that_a_store_has_seen_are_not_given_again(autojump_clock
         journal.skip_to(17)
         assert journal.append(b"b", "b") == 18
         await journal.wait_durable(18)
-        assert journal.tail(17, 5) == [(18, "b")]
+        assert journal.tail(17, 5) == ["b"]
         assert await everything(journal) == [(1, b"marks"), (2, b"a"), (18, b"b")]
 
 
