@@ -76,7 +76,7 @@ class Fleet:
         spool: Spool = MemorySpool(self._memory)
         book = None
         if self._spools is not None:
-            directory, files = self._spools / member.name, self._ports.files
+            directory, files = self._spools / f"{member.name}.spool", self._ports.files
             spool = DiskSpool(directory, files, self._worker, self._spool_bytes)
             book = CommandBook(directory, files, self._worker)
         return Device(member.name, member.source, spool, self._ports.clock, self.figures, book=book)
@@ -105,7 +105,7 @@ class Fleet:
         return report_of(
             self.figures, devices=len(self._members), online=online, waiting=waiting,
             seconds=trio.current_time() - self._began, problems=self._problems(),
-            turned_away=[stopped.code for stopped in self._stopped.values()],
+            turned_away=[stopped.code for stopped in self._stopped.values()], unusable=len(self._unusable),
         )  # fmt: skip
 
     def _problems(self) -> list[str]:

@@ -76,7 +76,7 @@ class FleetReport:
     run from the time a batch was meant to be sent (or the first link was there, if that was later) to its ack; so they
     hold all waiting for windows, back-off and hubs that are away. ``waiting``: batches no ack had come for at the end.
     ``links``: welcomes in all. ``turned_away``: devices that the hub will not have; ``unauthorised``: because of their
-    token.
+    token. ``unusable``: devices whose spool cannot be used.
     """
 
     devices: int
@@ -93,6 +93,7 @@ class FleetReport:
     reconnects: int
     turned_away: int
     unauthorised: int
+    unusable: int
     commands_run: int
     commands_ok: int
     skipped: int
@@ -108,16 +109,17 @@ class FleetReport:
 
 def report_of(
     figures: Figures, *, devices: int, online: int, waiting: int, seconds: float, turned_away: Sequence[int] = (),
-    problems: Iterable[str] = (),
+    unusable: int = 0, problems: Iterable[str] = (),
 ) -> FleetReport:  # fmt: skip
     """The report of what ``figures`` counted; ``turned_away``: the close code of each device that the hub refused."""
     return FleetReport(
         devices=devices, devices_online=online, found=figures.found, produced=figures.produced,
         sent=figures.sent, acked=figures.acked, batches=figures.batches, waiting=waiting, dropped=figures.dropped,
         rejected=figures.rejected, links=figures.links, reconnects=figures.reconnects, turned_away=len(turned_away),
-        unauthorised=sum(code in TOKEN_CODES for code in turned_away), commands_run=figures.commands_run,
-        commands_ok=figures.commands_ok, skipped=figures.skipped, ack_p50_ms=_milliseconds(figures.acks, 0.50),
-        ack_p99_ms=_milliseconds(figures.acks, 0.99), seconds=round(seconds, 3), problems=tuple(problems),
+        unusable=unusable, unauthorised=sum(code in TOKEN_CODES for code in turned_away),
+        commands_run=figures.commands_run, commands_ok=figures.commands_ok, skipped=figures.skipped,
+        ack_p50_ms=_milliseconds(figures.acks, 0.50), ack_p99_ms=_milliseconds(figures.acks, 0.99),
+        seconds=round(seconds, 3), problems=tuple(problems),
     )  # fmt: skip
 
 

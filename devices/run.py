@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from devices.disk import DISK_BYTES
 from devices.enrol import NoToken, Tokens, enrol
 from devices.faults import Distortion, LinkFaults, SensorFaults
 from devices.fleet import Fleet, Member, members_of
@@ -32,7 +33,8 @@ class Options:
 
     ``tokens``: directory of their tokens; ``enrol_token``: with which those without one are enrolled. ``seconds``:
     how long, None until a signal. ``drain``: seconds to wait at the end until all is acked. ``memory``: bytes each
-    device may hold. ``seed`` None takes the scenario's. ``on_status``: called with the report so far, every second.
+    device may hold; with ``spools``, a directory, it holds up to ``spool_bytes`` on disk there, and still has it after
+    a restart. ``seed`` None takes the scenario's. ``on_status``: called with the report so far, every second.
     ``signals``: stop on SIGTERM and SIGINT (needs the main thread). ``models``: a directory of models instead of those
     that come with Telemetrio.
     """
@@ -42,6 +44,8 @@ class Options:
     seconds: float | None = None
     drain: float = 10.0
     memory: int = MEMORY_BYTES
+    spools: Path | None = None
+    spool_bytes: int = DISK_BYTES
     seed: int | None = None
     link: LinkFaults = field(default_factory=LinkFaults)
     sensors: SensorFaults = field(default_factory=SensorFaults)
@@ -127,7 +131,9 @@ async def _enrol(target: Target, options: Options, devices: Mapping[str, Mapping
 
 async def _run(target: Target, members: list[Member], options: Options, stop: trio.Event | None) -> FleetReport:
     """Run until a signal, the time or ``stop``, whichever comes first."""
-    fleet = Fleet(target, members, options.ports, memory=options.memory)
+    fleet = Fleet(
+        target, members, options.ports, memory=options.memory, spools=options.spools, spool_bytes=options.spool_bytes
+    )
     stop = trio.Event() if stop is None else stop
     async with trio.open_nursery() as nursery:
         for watch in _watches(fleet, options, stop):

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -26,6 +27,25 @@ Tokens = Annotated[
 ]
 Seed = Annotated[int | None, Parameter(group=_RUN, help="Another seed gives other readings.")]
 Every = Annotated[str, Parameter(group=_RUN, help="From one row of readings to the next.")]
+Spool = Annotated[
+    str | None,
+    Parameter(
+        group=_RUN,
+        help="Folder where each device keeps what is not acked, and has it after a restart [default: in memory].",
+    ),
+]
+HostSpool = Annotated[
+    str | None,
+    Parameter(
+        group=_RUN,
+        help='Folder where it keeps what is not acked; "none": in memory [default: where its token is].',
+    ),
+]
+SpoolMb = Annotated[
+    float, Parameter(name="--spool-mb", group=_RUN, help="Size of a device's spool; beyond it the oldest goes.")
+]
+SPOOL_MB: Final = 64.0  # a row a second for five days
+SPOOL_MBS: Final = (0.25, 1e6)
 Fault = Annotated[
     tuple[str, ...],
     Parameter(
@@ -48,6 +68,8 @@ def run(
     seed: Seed = None,
     seconds: Seconds = None,
     tokens: Tokens = None,
+    spool: Spool = None,
+    spool_mb: SpoolMb = SPOOL_MB,
     reach: Reach = REACH,
     output: Output = OUTPUT,
 ) -> int:
@@ -60,7 +82,7 @@ def run(
     def start(doors: Any, target: Any, options: Any) -> Any:
         return doors.run_device(target, name, model, options, period=period, batch=batch, labels=labels)
 
-    return _run(start, reach.context(), output, seconds, tokens, seed, fault)
+    return _run(start, reach.context(), output, seconds, _Folders(tokens, spool, spool_mb), seed, fault)
 
 
 def fleet(
@@ -73,6 +95,8 @@ def fleet(
     seed: Seed = None,
     seconds: Seconds = None,
     tokens: Tokens = None,
+    spool: Spool = None,
+    spool_mb: SpoolMb = SPOOL_MB,
     reach: Reach = REACH,
     output: Output = OUTPUT,
 ) -> int:
@@ -81,7 +105,7 @@ def fleet(
     def start(doors: Any, target: Any, options: Any) -> Any:
         return doors.run_fleet(target, scenario, options, devices=devices)
 
-    return _run(start, reach.context(), output, seconds, tokens, seed)
+    return _run(start, reach.context(), output, seconds, _Folders(tokens, spool, spool_mb), seed)
 
 
 def host(
@@ -91,6 +115,8 @@ def host(
     label: Labels = (),
     seconds: Seconds = None,
     tokens: Tokens = None,
+    spool: HostSpool = None,
+    spool_mb: SpoolMb = SPOOL_MB,
     reach: Reach = REACH,
     output: Output = OUTPUT,
 ) -> int:
@@ -103,7 +129,29 @@ def host(
     def start(doors: Any, target: Any, options: Any) -> Any:
         return doors.run_host(target, options, name=name, period=period, labels=labels)
 
-    return _run(start, reach.context(), output, seconds, tokens)
+    return _run(start, reach.context(), output, seconds, _Folders(tokens, spool, spool_mb, beside=True))
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """Where devices keep what they need again. ``beside``: the spool's default is the folder of the tokens."""
+
+    tokens: Path | None
+    spool: str | None
+    spool_mb: float
+    beside: bool = False
+
+    def options(self, context: "Context") -> dict[str, Any]:
+        from hub.cli.exits import CommandError, Exit
+
+        least, most = SPOOL_MBS
+        if not least <= self.spool_mb <= most:
+            raise CommandError(f"--spool-mb {self.spool_mb:g}: give it from {least:g} to {most:g}", Exit.USAGE)
+        tokens = self.tokens or token_folder(context, os.environ)
+        spools = tokens if self.beside else None
+        if self.spool is not None:
+            spools = None if self.spool == "none" else Path(self.spool)
+        return {"tokens": tokens, "spools": spools, "spool_bytes": int(self.spool_mb * 1e6)}
 
 
 def _run(
@@ -111,7 +159,7 @@ def _run(
     context: "Context",
     output: Output,
     seconds: str | None,
-    tokens: Path | None,
+    folders: _Folders,
     seed: int | None = None,
     fault: tuple[str, ...] = (),
 ) -> int:
@@ -123,12 +171,12 @@ def _run(
 
     doors = import_module("devices.run")
     options = doors.Options(
-        tokens=tokens or token_folder(context, os.environ),
         enrol_token=context.enrol_token or context.token,
         seconds=given.seconds(seconds) if seconds is not None else None,
         seed=seed,
         on_status=_status(),
         **_faults(fault),
+        **folders.options(context),
     )
 
     async def main() -> Any:
@@ -151,7 +199,8 @@ def _exit(report: Mapping[str, Any]) -> int:
         return Exit.OK
     if report["unauthorised"] == report["devices"]:
         return Exit.UNAUTHORIZED
-    return Exit.UNREACHABLE if not report["links"] and not report["turned_away"] else Exit.FAILED
+    tried = report["links"] or report["turned_away"] or report.get("unusable")
+    return Exit.FAILED if tried else Exit.UNREACHABLE
 
 
 def token_folder(context: "Context", environment: Mapping[str, str]) -> Path:

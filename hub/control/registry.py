@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 import trio
 
+from hub.control.backlog import Backlog, in_fresh_epoch
 from hub.control.errors import RegistryRefused
 from hub.control.names import check_labels, check_name, matcher
 from hub.control.outbox import DeviceOutbox
@@ -18,6 +19,7 @@ from hub.wire.errors import CloseCode
 from hub.wire.kept import Birth
 from hub.wire.messages import Declared
 from hub.wire.operator import DeviceInfo, Presence
+from hub.wire.ranges import Ranges
 
 FLUSH_SECONDS: Final = 1.0  # presence is written at most this much later: it is a memory aid, not a promise
 DEEDS_HELD: Final = 10_000  # that wait for a state file which cannot be written
@@ -31,7 +33,7 @@ class _Known:
     row: DeviceRow
     outbox: DeviceOutbox | None = None
     address: str | None = None
-    next: int = 1  # follows the last batch it had at its hello, in the epoch of its link
+    backlog: Backlog = field(default_factory=Backlog)  # of its link
 
     @property
     def state(self) -> str:
@@ -158,12 +160,13 @@ class Registry:
     # --- links -----------------------------------------------------------------------------------------------------
 
     def connected(
-        self, device: str, outbox: DeviceOutbox, birth: Birth, epoch: int, address: str, next: int, through: int
-    ) -> DeviceOutbox | None:
+        self, device: str, outbox: DeviceOutbox, birth: Birth, epoch: int, address: str, next: int, through: int,
+        *, first: int = 1, held: Iterable[tuple[int, int]] = (),
+    ) -> DeviceOutbox | None:  # fmt: skip
         """The device has this link now; returns the one it displaces, for the caller to close (4001).
 
-        ``next`` and ``through`` are those of hello and welcome; in a fresh epoch the device numbers from 1 what is
-        between them. A device that was revoked while it said hello is let go at once (4002).
+        ``first``, ``next``, ``through`` and ``held`` are those of hello and welcome; in a fresh epoch the device
+        numbers from 1 what is left of them. A device that was revoked while it said hello is let go at once (4002).
         """
         known = self._devices.get(device)
         if known is None or known.row.revoked:
@@ -174,8 +177,8 @@ class Registry:
         now = self._clock.now()
         row = known.row
         if row.epoch not in (None, epoch):
-            next, through = max(1, next - through), 0
-        known.address, known.next = address, next
+            next, through = in_fresh_epoch(next, first, through, Ranges(held)), 0
+        known.address, known.backlog = address, Backlog(next, through, self._clock.monotonic())
         row.model, row.software, row.metrics = birth.model, birth.software, birth.metrics
         row.epoch, row.through = epoch, through
         row.since = row.last_seen = now
@@ -221,7 +224,7 @@ class Registry:
 
     def info(self, device: str) -> DeviceInfo:
         """One device; RegistryRefused when there is none of that name."""
-        return _info(self._known(device))
+        return _info(self._known(device), self._clock.monotonic())
 
     def metrics(self, device: str) -> tuple[Declared, ...]:
         """What it declared in its last birth."""
@@ -239,7 +242,7 @@ class Registry:
         known = self._devices.get(device)
         if known is None or known.row.epoch is None:
             return None
-        return known.row.epoch, known.next
+        return known.row.epoch, known.backlog.next
 
     def resolve(self, globs: Sequence[str] = (), labels: Mapping[str, str] | None = None) -> list[str]:
         """Names of the devices that match one of ``globs`` (none: all) and carry all of ``labels``, sorted."""
@@ -249,7 +252,8 @@ class Registry:
 
     def list(self, globs: Sequence[str] = (), labels: Mapping[str, str] | None = None) -> list[DeviceInfo]:
         """The devices of ``resolve``."""
-        return [_info(self._devices[name]) for name in self.resolve(globs, labels)]
+        now = self._clock.monotonic()
+        return [_info(self._devices[name], now) for name in self.resolve(globs, labels)]
 
     def presences(self) -> Iterable[Presence]:
         """How every device stands, for who starts to watch."""
@@ -287,11 +291,12 @@ def _presence(known: _Known, at: int, reason: str) -> Presence:
     return Presence(device=row.device, model=row.model, state=known.state, at=at, reason=reason)
 
 
-def _info(known: _Known) -> DeviceInfo:
-    row = known.row
-    waiting = max(0, known.next - 1 - (row.through or 0)) if known.outbox is not None else 0
+def _info(known: _Known, now: float) -> DeviceInfo:
+    row, through = known.row, known.row.through or 0
+    linked = known.outbox is not None
     return DeviceInfo(
         device=row.device, model=row.model, state=known.state, since=row.since, last_seen=row.last_seen,
         software=row.software, labels=dict(row.labels), address=known.address, epoch=row.epoch, through=row.through,
-        waiting=waiting,
+        waiting=known.backlog.waiting(through) if linked else 0,
+        catch_up=known.backlog.seconds(through, now) if linked else None,
     )  # fmt: skip

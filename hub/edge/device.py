@@ -144,8 +144,9 @@ class DeviceConversation:
         if (hello.epoch, hello.log) == (welcome.epoch, welcome.log):
             self._through = welcome.through
         displaced = self._rooms.registry.connected(
-            device, self.outbox, opening.intake.birth, welcome.epoch, self._visit.address, hello.next, welcome.through
-        )
+            device, self.outbox, opening.intake.birth, welcome.epoch, self._visit.address, hello.next, welcome.through,
+            first=hello.first, held=welcome.held,
+        )  # fmt: skip
         old = self._desk.here.get(device)
         self._desk.here[device] = self
         if displaced is not None:

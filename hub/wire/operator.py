@@ -154,6 +154,7 @@ class DeviceInfo(TypedDict):
     epoch: int | None
     through: int | None
     waiting: int  # batches the device had to send at its last hello and that are not settled yet (catching up)
+    catch_up: float | None  # seconds until they are, by the rate so far; null when nothing waits or nobody can tell
 
 
 class DeviceDetail(DeviceInfo):

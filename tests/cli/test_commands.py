@@ -28,7 +28,7 @@ max = 3000
 ).to_plain()
 DEVICE = {
     "device": "p1", "model": "pump", "state": "online", "since": TIME, "last_seen": TIME, "software": "=1\x1b[2J",
-    "labels": {"site": "north"}, "address": "10.0.0.1", "epoch": 1, "through": 9, "waiting": 0,
+    "labels": {"site": "north"}, "address": "10.0.0.1", "epoch": 1, "through": 9, "waiting": 90, "catch_up": 92.6,
 }  # fmt: skip
 ENTRY = {
     "device": "p1", "epoch": 1, "next": 11, "kept": [[1, 9]], "waiting": [[10, 10]], "dropped": [], "lost": [],
@@ -143,10 +143,12 @@ async def test_devices_ls(ask) -> None:
         "SINCE",
         "LAST_SEEN",
         "WAITING",
+        "CATCH_UP",
         "LABELS",
         "SOFTWARE",
     ]
     assert "=1\\e[2J" in ran.out
+    assert " 1m33s " in ran.out
     assert "\x1b" not in ran.out
     ran = await ask(fake, "devices", "ls", "-o", "csv", "--no-headers")
     assert next(csv.reader([ran.out]))[-1] == "'=1\\e[2J"

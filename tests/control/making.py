@@ -93,12 +93,21 @@ class Room:
         await room.registry.load()
         return room
 
-    async def connect(self, device: str = "pump-1", *, next: int = 1, through: int = 0, epoch: int = 1) -> DeviceOutbox:
+    async def connect(
+        self,
+        device: str = "pump-1",
+        *,
+        next: int = 1,
+        through: int = 0,
+        epoch: int = 1,
+        first: int = 1,
+        held: tuple[tuple[int, int], ...] = (),
+    ) -> DeviceOutbox:
         """An enrolled device with a link."""
         if device not in self.registry:
             await self.registry.enroll(device, {}, "test")
         outbox = DeviceOutbox()
-        self.registry.connected(device, outbox, birth(device), epoch, "10.0.0.9", next, through)
+        self.registry.connected(device, outbox, birth(device), epoch, "10.0.0.9", next, through, first=first, held=held)
         return outbox
 
     def states(self, id: str) -> list[str]:

@@ -114,6 +114,33 @@ async def test_waiting_goes_down_as_batches_settle(room: Room) -> None:
     assert room.registry.info("pump-1")["waiting"] == 0
 
 
+async def test_waiting_in_a_fresh_epoch_counts_what_the_device_numbers_from_one(room: Room) -> None:
+    await room.connect(epoch=1)
+    await room.connect(epoch=2, first=31, next=101, through=40, held=((51, 60), (99, 100)))
+    assert room.registry.info("pump-1")["waiting"] == 48
+    assert room.registry.next("pump-1") == (2, 49)
+    room.registry.settled("pump-1", 48)
+    assert room.registry.info("pump-1")["waiting"] == 0
+    await room.connect(epoch=3, first=301, next=401)  # hello named no epoch
+    assert room.registry.info("pump-1")["waiting"] == 100
+
+
+async def test_a_device_that_catches_up_shows_how_long_it_will_take(room: Room) -> None:
+    await room.connect(next=1_001, through=200)
+    assert room.registry.info("pump-1")["catch_up"] is None  # nothing is known of its pace
+    room.clock.at += 10_000_000
+    room.registry.settled("pump-1", 400)
+    assert room.registry.info("pump-1")["waiting"] == 600
+    assert room.registry.info("pump-1")["catch_up"] == 30.0
+    room.clock.at += 10_000_000
+    assert room.registry.info("pump-1")["catch_up"] == 60.0  # it has come to a stop
+    room.registry.settled("pump-1", 1_000)
+    assert room.registry.info("pump-1")["waiting"] == 0
+    assert room.registry.info("pump-1")["catch_up"] is None
+    room.registry.settled("pump-1", 1_100)
+    assert room.registry.info("pump-1")["waiting"] == 0
+
+
 async def test_devices_are_found_by_globs_and_labels(room: Room) -> None:
     for name, hall in (("pump-1", "a"), ("pump-2", "b"), ("freezer-1", "a")):
         await room.registry.enroll(name, {"hall": hall}, "ada")
