@@ -276,6 +276,7 @@ def _statistics(house: House) -> dict[str, Any]:
         "store": house.store.statistics,
         "followers": lambda: {f"{each['name']}_lag": each["lag"] for each in house.followers.status()},
         "registry": lambda: {"devices": len(house.registry), "online": house.registry.online},
+        "process": lambda: {"tasks": trio.lowlevel.current_statistics().tasks_living},
     }
 
 

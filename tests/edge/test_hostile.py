@@ -33,7 +33,8 @@ Attack = Callable[["Attacker"], Awaitable[None]]
 class Attacker:
     """One hostile connection at a time, raw or inside TLS."""
 
-    def __init__(self, hub: House, token: str, evil: random.Random) -> None:
+    def __init__(self, hub: House, token: str, evil: random.Random, patience: float = 5.0) -> None:
+        self.patience = patience  # seconds it waits to be thrown out
         self.hub = hub
         self.token = token
         self.evil = evil
@@ -64,7 +65,7 @@ class Attacker:
 
     async def until_closed(self, stream: trio.abc.Stream) -> bytes:
         heard = bytearray()
-        with suppress(trio.BrokenResourceError), trio.move_on_after(5):
+        with suppress(trio.BrokenResourceError), trio.move_on_after(self.patience):
             while data := await stream.receive_some():
                 heard += data
         await trio.aclose_forcefully(stream)
