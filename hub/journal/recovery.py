@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from hub.journal.archive import archive_path, open_segment
 from hub.journal.segments import WINDOW, Damage, SegmentReader, read_through, segment_path, segments
 from hub.ports import Files
 
@@ -38,7 +39,7 @@ class RecordsAfter:
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         for first in self.firsts:
-            reader = SegmentReader(self.files.open(segment_path(self.directory, first)), first, end=self.ends[first])
+            reader = SegmentReader(open_segment(self.directory, self.files, first), first, end=self.ends[first])
             try:
                 while chunk := reader.read():
                     yield from (record for record in chunk if record[0] != self.skip)
@@ -60,7 +61,7 @@ class Survey:
 
 def survey(directory: Path, files: Files, first: int, following: int | None = None) -> Survey:
     """Read a segment through, keeping nothing but its marks."""
-    reader = SegmentReader(files.open(segment_path(directory, first)), first, following=following)
+    reader = SegmentReader(open_segment(directory, files, first), first, following=following)
     try:
         head = None
         chunk = reader.read()
@@ -124,11 +125,14 @@ def _back_to_marks(
 def set_aside(directory: Path, files: Files, empty: Survey) -> None:
     """A last segment without one intact record: a crash while it was begun, or destroyed. Nothing is appended to it;
     bytes are kept for whoever wants to look at them."""
-    path = segment_path(directory, empty.first)
-    if empty.size:
-        files.rename(path, path.with_suffix(".damaged"))
-    else:
-        files.remove(path)
+    names = files.list(directory)
+    for path in (segment_path(directory, empty.first), archive_path(directory, empty.first)):
+        if path.name not in names:
+            continue
+        if empty.size:
+            files.rename(path, path.with_suffix(".damaged"))
+        else:
+            files.remove(path)
     files.sync_directory(directory)
 
 
@@ -138,10 +142,12 @@ def rewrite(directory: Path, files: Files, last: Survey) -> None:
     Reading does not show whether the disk has a page: a killed process leaves unsynced pages in the cache, a failed
     sync leaves pages there that look clean. New pages are written for sure. On a full disk, cut and sync in place:
     that leaves only the second case open, and the hub has to start to get space back.
+
+    A last segment that is archived (those after it are gone) becomes a plain one again: records go on behind it.
     """
-    path = segment_path(directory, last.first)
+    path, archive = segment_path(directory, last.first), archive_path(directory, last.first)
     copy = path.with_suffix(".tmp")
-    source = files.open(path)
+    source = open_segment(directory, files, last.first)
     try:
         try:
             target = files.open(copy, create=True)
@@ -153,7 +159,7 @@ def rewrite(directory: Path, files: Files, last: Survey) -> None:
                 target.close()
             files.rename(copy, path)
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in FULL or path.name not in files.list(directory):
                 raise
             if copy.name in files.list(directory):
                 files.remove(copy)
@@ -162,3 +168,6 @@ def rewrite(directory: Path, files: Files, last: Survey) -> None:
     finally:
         source.close()
     files.sync_directory(directory)
+    if archive.name in files.list(directory):
+        files.remove(archive)  # of the plain one that counts
+        files.sync_directory(directory)

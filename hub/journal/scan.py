@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from hub.journal.segments import SegmentReader, segment_path
+from hub.journal.archive import open_segment
+from hub.journal.segments import SegmentReader
 
 if TYPE_CHECKING:
     from hub.journal.journal import Journal
@@ -32,7 +33,7 @@ class Scan:
         journal, first = self._journal, self._next
         following, end = journal.extent(first)
         # Opened for each chunk: a reader that is dropped half way leaves nothing open.
-        file = journal.files.open(segment_path(journal.directory, first))
+        file = open_segment(journal.directory, journal.files, first)
         try:
             reader = self._reader or SegmentReader(file, first, end=0)
             reader.file, reader.following = file, following

@@ -11,7 +11,7 @@ from hub.ports import File, Files
 WINDOW: Final = 1024 * 1024  # bytes read at once where the caller does not say
 BLOCK: Final = 4096  # bytes; what a disk fails to read, it fails to read in blocks of this size
 MAX_LSN: Final = 2**63 - 1
-_NAME: Final = re.compile(r"(\d{20})\.journal")
+_NAME: Final = re.compile(r"(\d{20})\.(?:journal|archive)")
 _MAGICS: Final = frozenset({MAGIC, STUFFED_MAGIC})
 
 
@@ -42,9 +42,9 @@ def segment_path(directory: Path, first: int) -> Path:
 
 
 def segments(directory: Path, files: Files) -> list[int]:
-    """First LSNs of the segments there, ascending."""
+    """First LSNs of the segments there, plain or archived, ascending."""
     found = (_NAME.fullmatch(name) for name in files.list(directory))
-    return sorted(int(name[1]) for name in found if name)
+    return sorted({int(name[1]) for name in found if name})
 
 
 def read_through(file: File, offset: int, size: int) -> bytes:

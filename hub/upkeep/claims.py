@@ -7,7 +7,8 @@ import trio
 
 from hub.client import Operator
 from hub.followers.ledger import ledger_entry
-from hub.journal.segments import SegmentReader, segment_path, segments
+from hub.journal.archive import open_segment
+from hub.journal.segments import SegmentReader, segments
 from hub.ports import DiskFiles, Files
 from hub.state import State
 from hub.store.duck import DuckStore
@@ -83,7 +84,7 @@ def _read(data: Path, files: Files) -> Claims:
 def _last(journal: Path, files: Files) -> int:
     """LSN of the last intact record."""
     for first in reversed(segments(journal, files)):
-        reader = SegmentReader(files.open(segment_path(journal, first)), first)
+        reader = SegmentReader(open_segment(journal, files, first), first)
         try:
             while reader.read():
                 pass

@@ -11,7 +11,8 @@ from typing import Final
 
 from hub.followers.ledger import ledger_entry
 from hub.followers.tally import Key, Tally, touched
-from hub.journal.segments import SegmentReader, segment_path, segments
+from hub.journal.archive import open_segment
+from hub.journal.segments import SegmentReader, segments
 from hub.ports import Files
 from hub.state import AccountRow
 from hub.wire.kept import Birth, Entry, Kept
@@ -84,7 +85,7 @@ def _entries(claims: Claims, files: Files, recount: Recount) -> Iterator[Entry]:
         recount.problem(f"{claims.journal}: no journal is there")
     for at, first in enumerate(firsts):
         following = firsts[at + 1] if at + 1 < len(firsts) else None
-        reader = SegmentReader(files.open(segment_path(claims.journal, first)), first, following=following)
+        reader = SegmentReader(open_segment(claims.journal, files, first), first, following=following)
         try:
             while chunk := reader.read():
                 for lsn, payload in chunk:

@@ -75,7 +75,11 @@ class Life:
 
     async def _live(self, steps: list[int | str]) -> None:
         journal = Journal(DIRECTORY, self.files, InlineWorker(), snapshot=self.snapshot, **self.options)
-        recovery = await journal.open()
+        try:
+            recovery = await journal.open()
+        except PowerCut:
+            self.appended = self.appended or {1: b"marks up to 0"}  # perhaps the first record is there
+            raise
         if recovery.last == 0:
             self.appended[journal.appended] = b"marks up to 0"
         self.durable = max(self.durable, journal.durable)
