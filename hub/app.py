@@ -53,6 +53,7 @@ from hub.preflight import device_models, mirror_token, server_tls
 from hub.query import Columns, Question
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
+from hub.upkeep.keeper import Keeper
 
 READY_FILE: Final = "hub.json"  # in the data directory while the hub takes links: pid, url, http, log
 #: The tail of the journal holds a few hundred thousand small objects that come and go without cycles. With Python's own
@@ -120,6 +121,7 @@ class House:
     edge: Edge
     rooms: Rooms
     store: Store
+    keeper: Keeper
     log: str
 
 
@@ -147,6 +149,7 @@ async def run_hub(
             await core.start(house.followers.run)
             core.start_soon(house.router.run)
             core.start_soon(house.registry.run)
+            core.start_soon(house.keeper.run)
             await _serve(house, tls, stop, task_status)
             await journal.wait_durable(journal.appended)
             with trio.move_on_after(CATCH_UP_SECONDS):
@@ -220,6 +223,7 @@ async def _wire(
     if settings.mirror.url:
         members.append(_mirror(settings, ports, state, state_worker))
     followers = Followers(journal, members, _follower_failed)
+    keeper = Keeper(journal, ports.worker(), _keeper_failed)
 
     def problems() -> list[str]:
         wrong = [f"follower {f['name']} is {f['lag']} records behind: {f['error']}" for f in followers.status()
@@ -228,9 +232,11 @@ async def _wire(
             wrong.append(f"commands cannot change state: {router.problem}")
         if journal.stalled:
             wrong.append("the disk of the journal is full: nothing is acked until there is space")
+        if keeper.problem is not None:
+            wrong.append(keeper.problem)
         return wrong
 
-    return House(settings, ports, journal, registry, router, followers, edge, rooms, store, identity)
+    return House(settings, ports, journal, registry, router, followers, edge, rooms, store, keeper, identity)
 
 
 # --- serving, and the end --------------------------------------------------------------------------------------------
@@ -271,6 +277,7 @@ def _statistics(house: House) -> dict[str, Any]:
     """Every room's counters, for /metrics."""
     return {
         "journal": lambda: asdict(house.journal.statistics()),
+        "keeper": lambda: asdict(house.keeper.statistics()),
         "ingest": lambda: asdict(house.rooms.ingest.statistics()),
         "edge": house.edge.statistics,
         "store": house.store.statistics,
@@ -283,6 +290,10 @@ def _statistics(house: House) -> dict[str, Any]:
 def _follower_failed(name: str, error: Exception) -> None:
     told = None if isinstance(error, StoreError | StateError) else error  # those say all there is to say
     log.error("a follower cannot go on; it is tried again", follower=name, why=str(error), exc_info=told)
+
+
+def _keeper_failed(error: Exception) -> None:
+    log.error("closed segments cannot be archived or collected; it is tried again", why=str(error))
 
 
 def _taken(key: str, value: str, error: OSError) -> HubError:

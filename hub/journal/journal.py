@@ -228,6 +228,10 @@ class Journal:
         following = next((other for other in self._firsts if other > first), None)
         return following, None if following is not None else self._durable_size
 
+    def closed(self) -> list[tuple[int, int]]:
+        """The segments that are whole and durable: first LSN, and that of the segment after it; ascending."""
+        return list(zip(self._firsts, self._firsts[1:], strict=False))
+
     def noticed(self, damage: Iterable[Damage]) -> None:
         """A reader met damage."""
         self.damage.extend(found for found in damage if found not in self.damage)
