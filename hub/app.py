@@ -53,6 +53,7 @@ from hub.preflight import device_models, mirror_token, server_tls
 from hub.query import Columns, Question
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
+from hub.upkeep.collector import Collector, Doors
 from hub.upkeep.keeper import Keeper
 
 READY_FILE: Final = "hub.json"  # in the data directory while the hub takes links: pid, url, http, log
@@ -213,17 +214,32 @@ async def _wire(
     )  # fmt: skip
     edge = Edge(rooms, Limits(silence=limits.idle_seconds, frame=limits.frame_bytes, half_open=limits.half_open,
                               links=limits.links))  # fmt: skip
+    control = ControlFollower(state, state_worker, clock, router)
     members: list[Follower] = [
         Acks(edge.acked, edge.rejected, registry.position),
         LiveFollower(live.publish),
-        ControlFollower(state, state_worker, clock, router),
+        control,
         AccountFollower(state, state_worker),
         StoreFollower(store, store_worker),
     ]
     if settings.mirror.url:
         members.append(_mirror(settings, ports, state, state_worker))
     followers = Followers(journal, members, _follower_failed)
-    keeper = Keeper(journal, ports.worker(), _keeper_failed)
+
+    async def cursors() -> Mapping[str, int]:
+        await control.settle()
+        lasting = [each.name for each in members if not each.at_end and each.name != store.name]
+        taken = {name: await state_worker.run(state.cursors.get, name) for name in lasting}
+        return {**taken, store.name: int(store.statistics()["cursor"])}
+
+    async def counted(through: int) -> Counts:
+        return await reader.run(store.counts, None, through)
+
+    keeping, collector = ports.worker(), None
+    if (retention := settings.store.retention_us) is not None:
+        doors = Doors(counted, cursors, ingest.expire, ingest.roll)
+        collector = Collector(journal, keeping, clock, retention, doors)
+    keeper = Keeper(journal, keeping, _keeper_failed, collector)
 
     def problems() -> list[str]:
         wrong = [f"follower {f['name']} is {f['lag']} records behind: {f['error']}" for f in followers.status()

@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from hub.mistakes import ENVIRONMENT, explain, near
+from hub.query.time import parse_duration
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -89,6 +90,19 @@ class StoreSection(Section):
     memory_mb: Annotated[int, Field(ge=64)] = 256
     query_seconds: Annotated[float, Field(gt=0)] = 30.0
     query_rows: Annotated[int, Field(ge=1)] = 1_000_000
+    retention: str = ""
+
+    @field_validator("retention")
+    @classmethod
+    def _retention(cls, text: str) -> str:
+        if text:
+            parse_duration(text)
+        return text
+
+    @property
+    def retention_us(self) -> int | None:
+        """How long readings are kept, in us; None: for ever."""
+        return parse_duration(self.retention) if self.retention else None
 
 
 class MirrorSection(Section):

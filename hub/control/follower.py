@@ -31,6 +31,7 @@ class ControlFollower:
         self._clock = clock
         self._router = router
         self._written = 0
+        self._taken = 0  # nothing of interest is between what is written and here
 
     async def start(self) -> int:
         self._written = await self._worker.run(self._state.cursors.get, self.name)
@@ -39,10 +40,19 @@ class ControlFollower:
     async def take(self, entries: Sequence[Entry], cursor: int) -> None:
         found = [entry for entry in entries if type(entry) is Kept and type(entry.body) in OF_INTEREST]
         if not found and cursor - self._written < CURSOR_EVERY:
+            self._taken = cursor
             return
         async with self._router.in_order():
             self._router.changed(await self._worker.run(self._write, found, cursor, self._clock.now()))
-        self._written = cursor
+            self._written = self._taken = cursor
+
+    async def settle(self) -> None:
+        """Write the cursor where it has come to: the records before it may be collected then."""
+        async with self._router.in_order():
+            if self._taken > self._written:
+                written = self._taken
+                await self._worker.run(self._state.cursors.set, self.name, written)
+                self._written = written
 
     def _write(self, found: Sequence[Kept], cursor: int, now: int) -> list[CommandInfo]:
         """In the worker; the commands that changed."""

@@ -212,10 +212,10 @@ class Calls:
         return await self._rooms.ledger(device)
 
     async def _pin(self, args: Arguments, _who: Principal) -> Pin:
-        """Names the durable end. Nothing is collected yet, so there is nothing to hold back until the link ends."""
+        """Names the durable end; what is on disk stays there for a while."""
         args.only()
         rooms = self._rooms
-        return Pin(lsn=rooms.journal.durable, journal=str(rooms.directory), log=rooms.log)
+        return Pin(lsn=rooms.journal.pin(), journal=str(rooms.directory), log=rooms.log)
 
     async def _stored(self, args: Arguments, _who: Principal) -> StoredCounts:
         args.only("lsn")

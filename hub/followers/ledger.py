@@ -6,6 +6,7 @@ is always the store's own count, and never what the others leave over.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from hub.followers.reader import Reader
@@ -13,7 +14,7 @@ from hub.followers.tally import Key, Tally, touched
 from hub.journal import Journal
 from hub.ports import Worker
 from hub.state import AccountRow, State
-from hub.wire.kept import Entry
+from hub.wire.kept import Entry, Expired
 from hub.wire.operator import LedgerEntry
 from hub.wire.ranges import Ranges
 
@@ -65,7 +66,9 @@ class Ledger:
         through = min(through, self._journal.durable)  # a cursor beyond the journal's end has nothing to be read
         while reader.position < through:
             entries = await reader.next(5_000)
-            entries = [entry for entry in entries if entry.lsn <= through and device in (None, _device(entry))]
+            entries = [entry for entry in entries if entry.lsn <= through]
+            if device is not None:
+                entries = _of(entries, device)
             tally.bring(touched(entries), base)
             tally.book(entries)
         return tally
@@ -73,19 +76,21 @@ class Ledger:
     def _entry(self, row: AccountRow, stored: int, pending: AccountRow | None) -> LedgerEntry:
         said = self._nexts(row.device)
         next = said[1] if said is not None and said[0] == row.epoch and not row.closed else 0
-        return ledger_entry(row, next, stored, 0 if pending is None else pending.accepted)
+        if pending is None:
+            return ledger_entry(row, next, stored, 0, row.expired)
+        return ledger_entry(row, next, stored, pending.accepted, row.expired - pending.expired)
 
 
-def ledger_entry(row: AccountRow, next: int, stored: int, pending: int) -> LedgerEntry:
-    """Both equations of one row. ``next``: what the device said of it (0: nothing); readings ``stored`` and
-    ``pending``."""
+def ledger_entry(row: AccountRow, next: int, stored: int, pending: int, expired: int) -> LedgerEntry:
+    """Both equations of one row. ``next``: what the device said of it (0: nothing); readings ``stored``, ``pending``
+    and ``expired`` (those that have left the store: until then they are stored)."""
     next = max(next, row.highest + 1)
     waiting = Ranges() if row.closed else row.here().missing(1, next - 1)
     entry = LedgerEntry(
         device=row.device, epoch=row.epoch, next=next, kept=_pairs(row.kept), waiting=_pairs(waiting),
         dropped=_pairs(row.dropped), lost=_pairs(row.lost), moved=_pairs(row.moved), closed=row.closed,
         unknown_above=row.unknown_above, received=row.received, stored=stored, pending=pending,
-        rejected=dict(row.rejected), expired=0, removed=0, dropped_readings=row.dropped_readings, balanced=True,
+        rejected=dict(row.rejected), expired=expired, removed=0, dropped_readings=row.dropped_readings, balanced=True,
     )  # fmt: skip
     problem = _problem(entry, (row.kept, waiting, row.dropped, row.lost, row.moved))
     if problem is not None:
@@ -113,6 +118,18 @@ def _problem(entry: LedgerEntry, sets: Iterable[Ranges]) -> str | None:
 
 def _pairs(ranges: Ranges) -> list[list[int]]:
     return [[first, last] for first, last in ranges]
+
+
+def _of(entries: Iterable[Entry], device: str) -> list[Entry]:
+    """What of these is about one device."""
+    chosen: list[Entry] = []
+    for entry in entries:
+        if isinstance(entry, Expired):
+            readings = tuple(each for each in entry.readings if each[0] == device)
+            chosen.append(replace(entry, readings=readings))
+        elif _device(entry) == device:
+            chosen.append(entry)
+    return chosen
 
 
 def _device(entry: Entry) -> str | None:

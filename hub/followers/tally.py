@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from hub.state import AccountRow
-from hub.wire.kept import Entry, EpochGiven, Gap, Kept
+from hub.wire.kept import Entry, EpochGiven, Expired, Gap, Kept
 from hub.wire.ranges import Ranges
 
 Key: TypeAlias = tuple[str, int]  # device, epoch
@@ -25,6 +25,8 @@ def touched(entries: Iterable[Entry]) -> set[Key]:
             keys.add((entry.device, entry.epoch))
             if entry.previous is not None:
                 keys.add((entry.device, entry.previous))
+        elif type(entry) is Expired:
+            keys.update((device, epoch) for device, epoch, _ in entry.readings)
     return keys
 
 
@@ -69,6 +71,9 @@ class Tally:
                     self._gap(entry)
                 else:
                     self._close(entry)
+            elif isinstance(entry, Expired):
+                for device, epoch, readings in entry.readings:
+                    self.rows[device, epoch].expired += readings
         for run in runs.values():
             run.book()
 

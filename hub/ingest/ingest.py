@@ -1,6 +1,6 @@
 """Where telemetry enters: every hello and every batch becomes records here, and nowhere else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hub.ingest.credit import Credit
@@ -12,9 +12,9 @@ from hub.journal import Journal
 from hub.model.model import Model
 from hub.ports import Clock
 from hub.wire.errors import CloseCode, RemoteProtocolError
-from hub.wire.kept import Birth, Born, EpochGiven, Gap, Marked, Verdict
+from hub.wire.kept import Birth, Born, EpochGiven, Expired, Gap, Marked, Verdict
 from hub.wire.messages import MAX_FRAME, Declared, Dropped, Hello, Welcome
-from hub.wire.records import pack_born, pack_epoch, pack_gap
+from hub.wire.records import pack_born, pack_epoch, pack_expired, pack_gap
 
 
 @dataclass
@@ -174,6 +174,13 @@ class Ingest:
         told = Gap(lsn, device, epoch, dropped, lost, received, 0 if numbering is None else numbering.prefix)
         self.journal.append(pack_gap(told), told)
         marks.lsn = lsn
+
+    def expire(self, through: int, before: int, readings: Mapping[tuple[str, int], int]) -> int:
+        """Record that all readings up to the record ``through`` have expired; the LSN. See ``Expired``."""
+        self._room()
+        told = tuple((device, epoch, count) for (device, epoch), count in sorted(readings.items()))
+        expired = Expired(self.journal.appended + 1, through, before, self.clock.now(), told)
+        return self.journal.append(pack_expired(expired), expired)
 
     def count(self, verdict: Verdict, numbering: Numbering, received: int) -> None:
         """A batch was kept."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from hub.journal import Recovery
-from hub.wire.kept import Birth, Entry, EpochGiven, Gap, Kept
+from hub.wire.kept import Birth, Entry, EpochGiven, Expired, Gap, Kept
 from hub.wire.messages import NAME_PATTERN
 from hub.wire.ranges import Ranges
 from hub.wire.records import RecordError, marks_snapshot, unpack
@@ -199,6 +199,8 @@ class Marks:
         elif isinstance(entry, EpochGiven):
             if entry.epoch > self.of(entry.device).highest_epoch:
                 self.of(entry.device).give(entry.epoch, entry.double, continues=entry.reason in CONTINUES)
+            self.newest = max(self.newest, entry.received)
+        elif isinstance(entry, Expired):
             self.newest = max(self.newest, entry.received)
         elif isinstance(entry, Gap):
             numbering = self._found(entry.device, entry.epoch, entry.received)

@@ -17,6 +17,7 @@ from hub.journal.writer import Part, SegmentWriter
 from hub.ports import Files, Worker
 
 MEBIBYTE: Final = 1024 * 1024
+PIN_SECONDS: Final = 600.0  # a proof reads about 60 GB in that time
 FULL_RETRY_SECONDS: Final = 0.25  # how soon to look whether a full disk has space again
 
 
@@ -79,6 +80,7 @@ class Journal:
         self._wanted = trio.Event()
         self._moved = trio.Event()
         self._failure: JournalFailed | None = None
+        self._pinned = float("-inf")  # when somebody asked last that nothing be collected, on trio's clock
         self._bytes = self._cut_bytes = self._written_bytes = self._syncs = 0
         self._sync_seconds = 0.0
 
@@ -231,6 +233,20 @@ class Journal:
     def closed(self) -> list[tuple[int, int]]:
         """The segments that are whole and durable: first LSN, and that of the segment after it; ascending."""
         return list(zip(self._firsts, self._firsts[1:], strict=False))
+
+    def collected(self, first: int) -> None:
+        """The segment ``first``, a closed one, is no more."""
+        self._firsts.remove(first)
+
+    def pin(self) -> int:
+        """The durable LSN. What is there up to it stays for PIN_SECONDS, for somebody who reads the files."""
+        self._pinned = trio.current_time()
+        return self.durable
+
+    @property
+    def pinned(self) -> bool:
+        """Whether somebody may be reading the files: nothing is to be collected, and nothing to expire."""
+        return trio.current_time() < self._pinned + PIN_SECONDS
 
     def noticed(self, damage: Iterable[Damage]) -> None:
         """A reader met damage."""

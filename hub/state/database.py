@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-VERSION: Final = 1  # of the schema, kept in user_version
+VERSION: Final = 2  # of the schema, kept in user_version
 
 SCHEMA: Final = """
 CREATE TABLE tokens (
@@ -28,7 +28,8 @@ CREATE TABLE twins (
 CREATE TABLE account (
   device TEXT NOT NULL, epoch INTEGER NOT NULL, highest INTEGER NOT NULL, kept TEXT NOT NULL, dropped TEXT NOT NULL,
   lost TEXT NOT NULL, moved TEXT NOT NULL, closed INTEGER NOT NULL, unknown_above INTEGER NOT NULL,
-  received INTEGER NOT NULL, rejected TEXT NOT NULL, dropped_readings INTEGER NOT NULL, PRIMARY KEY (device, epoch)
+  received INTEGER NOT NULL, rejected TEXT NOT NULL, dropped_readings INTEGER NOT NULL,
+  expired INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (device, epoch)
 ) WITHOUT ROWID;
 CREATE TABLE quarantine (
   id INTEGER PRIMARY KEY, lsn INTEGER NOT NULL, device TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
@@ -45,6 +46,10 @@ CREATE TABLE audit (
   detail TEXT NOT NULL
 );
 """
+
+
+#: What brings a file of that version to the next one.
+MIGRATIONS: Final = {1: ("ALTER TABLE account ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",)}
 
 
 class StateError(Exception):
@@ -130,6 +135,12 @@ class Database:
             with self.transaction():
                 for statement in SCHEMA.split(";\n"):
                     self.write(statement)
+                self.write(f"PRAGMA user_version = {VERSION}")
+        elif version < VERSION:
+            with self.transaction():
+                for older in range(version, VERSION):
+                    for statement in MIGRATIONS[older]:
+                        self.write(statement)
                 self.write(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager

@@ -26,8 +26,9 @@ class Store(Protocol):
         """Open or create; the cursor: LSN of the last record taken in (0: none)."""
 
     def take(self, entries: Sequence[Entry], cursor: int) -> None:
-        """Commit the accepted readings of these entries and the cursor in one transaction. Entries at or below the
-        cursor that is committed already are left out, so handing the same ones over again changes nothing."""
+        """Commit the accepted readings of these entries and the cursor in one transaction, and take out what they say
+        is expired. Entries at or below the cursor that is committed already are left out, so handing the same ones
+        over again changes nothing."""
 
     def ask(self, question: Question, *, rows: int, seconds: float) -> Columns:
         """Answer, on a cursor of its own (safe beside ``take``); StoreError when it takes longer or is too much.
@@ -42,8 +43,9 @@ class Store(Protocol):
     def stored(self, lsn: int) -> list[tuple[int, int]]:
         """``(lsn, readings)`` of every batch with stored readings up to ``lsn``, ascending: for the ledger's proof."""
 
-    def counts(self, device: str | None = None) -> tuple[int, dict[tuple[str, int], int]]:
-        """The cursor, and the stored readings by device and epoch up to it, as of one moment: for the ledger."""
+    def counts(self, device: str | None = None, through: int | None = None) -> tuple[int, dict[tuple[str, int], int]]:
+        """The cursor, and the stored readings by device and epoch up to it (or of records up to ``through``), as of
+        one moment: for the ledger."""
 
     def statistics(self) -> dict[str, Any]:
         """Sizes and counters for health and /metrics."""

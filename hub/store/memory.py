@@ -9,7 +9,7 @@ import numpy as np
 from hub.query.question import Columns, Question
 from hub.store.series import Series, SeriesBook
 from hub.wire import messages
-from hub.wire.kept import Entry, Kept
+from hub.wire.kept import Entry, Expired, Kept
 from hub.wire.messages import TIME_UNKNOWN, Row
 from hub.wire.rows import accepted_mask, resolved_times
 
@@ -58,6 +58,8 @@ class MemoryStore:
             if type(entry) is Kept and entry.lsn > self._cursor:
                 fresh += self._accepted(entry)
         self._readings += fresh
+        if through := max((entry.through for entry in entries if type(entry) is Expired), default=0):
+            self._readings = [reading for reading in self._readings if reading.lsn > through]
         self._cursor = max(cursor, self._cursor)
 
     def ask(self, question: Question, *, rows: int, seconds: float) -> Columns:
@@ -97,10 +99,11 @@ class MemoryStore:
                 counts[reading.lsn] = counts.get(reading.lsn, 0) + 1
         return sorted(counts.items())
 
-    def counts(self, device: str | None = None) -> tuple[int, dict[tuple[str, int], int]]:
+    def counts(self, device: str | None = None, through: int | None = None) -> tuple[int, dict[tuple[str, int], int]]:
         """Cursor, and readings by device and epoch."""
         devices = {one.number: one.device for one in self._book.select(None, None)}
-        counts = Counter((devices[reading.series], reading.epoch) for reading in self._readings)
+        readings = (one for one in self._readings if through is None or one.lsn <= through)
+        counts = Counter((devices[reading.series], reading.epoch) for reading in readings)
         return self._cursor, {key: count for key, count in counts.items() if device in (None, key[0])}
 
     def statistics(self) -> dict[str, Any]:

@@ -77,7 +77,9 @@ def _read(data: Path, files: Files) -> Claims:
     for key, row in sorted(rows.items()):
         known = devices.get(row.device)
         next = known.through + 1 if known is not None and known.epoch == row.epoch and known.through else 0
-        entries.append(ledger_entry(row, next, counts.get(key, 0), max(0, row.accepted - counts.get(key, 0))))
+        there = counts.get(key, 0)
+        pending = max(0, row.accepted - row.expired - there)
+        entries.append(ledger_entry(row, next, there, pending, row.expired))
     return Claims(data / "journal", lsn, entries, stored, cursor, account == lsn)
 
 

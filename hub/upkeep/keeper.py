@@ -1,16 +1,17 @@
-"""The keeper of the journal's files: archives closed segments, behind everything else and in nobody's way."""
+"""The keeper of the journal's files: archives closed segments and has old ones collected, in nobody's way."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import trio
 
 from hub.journal import Journal
 from hub.journal.archive import archive_path
-from hub.journal.archiving import ArchiveError, archive_segment
+from hub.journal.archiving import archive_segment
 from hub.journal.segments import segment_path
 from hub.ports import Worker
+from hub.upkeep.collector import Collector
 
 LOOK_SECONDS: Final = 1.0  # between two looks at what is to be done
 RETRY_SECONDS: Final = (1.0, 60.0)  # first and longest wait after the disk has failed
@@ -24,6 +25,7 @@ class KeeperStatistics:
     journal_bytes: int  # of plain segments, but for the one that is written
     archive_bytes: int
     segments_archived: int
+    segments_collected: int
     failures: int
 
 
@@ -32,13 +34,18 @@ class Keeper:
     by that, but the disk fills sooner."""
 
     def __init__(
-        self, journal: Journal, worker: Worker, failed: Callable[[Exception], None] = lambda exc: None
+        self,
+        journal: Journal,
+        worker: Worker,
+        failed: Callable[[Exception], None] = lambda exc: None,
+        collector: Collector | None = None,
     ) -> None:
         """``failed`` is told the first of a row of failures, for the log."""
         self.problem: str | None = None
         self._journal = journal
         self._worker = worker
         self._failed = failed
+        self._collector = collector
         self._sizes: dict[int, tuple[int, bool]] = {}  # of closed segments: bytes on disk, whether archived
         self._archived = self._failures = 0
 
@@ -48,11 +55,11 @@ class Keeper:
         while True:
             try:
                 await self.look()
-            except (OSError, ArchiveError) as exc:
+            except Exception as exc:  # the one boundary: disk, store and state each have their own
                 self._failures += 1
                 if self.problem is None:
                     self._failed(exc)
-                self.problem = f"closed segments of the journal stay as they are: {exc}; it is tried again"
+                self.problem = f"segments of the journal cannot be archived or collected: {exc}; it is tried again"
                 await trio.sleep(wait)
                 wait = min(wait * 2, RETRY_SECONDS[1])
             else:
@@ -60,8 +67,12 @@ class Keeper:
                 await trio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Do what is to be done now. OSError or ArchiveError when the disk does not let it."""
-        for first, following in self._journal.closed():
+        """Do what is to be done now; raises what keeps it from that."""
+        if self._collector is not None:
+            await self._collector.look(self._drive)
+        there = self._journal.closed()
+        self._sizes = {first: self._sizes[first] for first, _ in there if first in self._sizes}
+        for first, following in there:
             if first not in self._sizes or not self._sizes[first][1]:
                 if await self._worker.run(self._plain, first):
                     await self._drive(archive_segment(self._journal.directory, self._journal.files, first, following))
@@ -72,9 +83,10 @@ class Keeper:
         """How things stand."""
         plain = sum(size for size, archived in self._sizes.values() if not archived)
         archive = sum(size for size, archived in self._sizes.values() if archived)
-        return KeeperStatistics(plain, archive, self._archived, self._failures)
+        collected = 0 if self._collector is None else self._collector.segments
+        return KeeperStatistics(plain, archive, self._archived, collected, self._failures)
 
-    async def _drive(self, steps: Iterator[int]) -> None:
+    async def _drive(self, steps: Iterator[Any]) -> None:
         """Go through steps that block, and leave the processor to others for as long as they took."""
         more = True
         while more:
@@ -99,6 +111,6 @@ class Keeper:
                 return
 
 
-def _some(steps: Iterator[int]) -> bool:
+def _some(steps: Iterator[Any]) -> bool:
     """A few steps; whether there are more."""
     return sum(1 for _ in zip(range(BLOCKS_AT_ONCE), steps, strict=False)) == BLOCKS_AT_ONCE

@@ -11,13 +11,14 @@ from typing import Final
 
 from hub.followers.ledger import ledger_entry
 from hub.followers.tally import Key, Tally, touched
-from hub.journal.archive import open_segment
+from hub.journal.archive import ArchivedSegment, open_segment
 from hub.journal.segments import SegmentReader, segments
 from hub.ports import Files
 from hub.state import AccountRow
-from hub.wire.kept import Birth, Entry, Kept
+from hub.upkeep.collected import Collected, CollectedError, read_collected
+from hub.wire.kept import Birth, Entry, Expired, Kept
 from hub.wire.operator import LedgerEntry
-from hub.wire.records import RecordError, unpack
+from hub.wire.records import EXPIRED, RecordError, unpack
 
 PROBLEMS: Final = 100  # told one by one; what is beyond is counted
 CLAIMED: Final = ("kept", "dropped", "lost", "moved", "received", "rejected", "closed")
@@ -56,12 +57,45 @@ class Recount:
             self.unsaid += 1
 
 
+@dataclass
+class _Expiry:
+    """What the records say has expired. ``sure``: the store had taken that in when it was asked."""
+
+    through: int = 0
+    sure: int = 0
+    settled: bool = True  # the store had taken in all of it
+    readings: dict[Key, int] = field(default_factory=dict)  # accepted, and in no store any more
+
+    def count(self, key: Key, readings: int) -> None:
+        self.readings[key] = self.readings.get(key, 0) + readings
+
+    def see(self, expired: Expired, claims: Claims) -> None:
+        self.through = max(self.through, expired.through)
+        if expired.lsn <= claims.cursor:
+            self.sure = max(self.sure, expired.through)
+        else:
+            self.settled = False
+
+
 def verify(claims: Claims, files: Files) -> Recount:
     """Read the journal up to ``claims.lsn`` and compare. Blocks for as long as that takes (about 100 MB a second)."""
     recount = Recount(claims.lsn)
+    try:
+        base = read_collected(claims.journal, files)
+    except CollectedError as error:
+        recount.problem(str(error))
+        base = Collected()
     tally = Tally()
+    tally.bring(base.rows.keys(), base.rows)
+    expiry = _Expiry(base.lsn, base.lsn)
+    for key, row in base.rows.items():
+        expiry.count(key, row.accepted)
     accepted: dict[int, tuple[Key, int]] = {}
-    for entry in _entries(claims, files, recount):
+    for entry in _entries(claims, files, recount, base.lsn):
+        if isinstance(entry, Expired):
+            expiry.see(entry, claims)
+        if entry.lsn > claims.lsn:
+            continue
         recount.records += 1
         tally.bring(touched([entry]), {})
         if isinstance(entry, Kept):
@@ -72,25 +106,33 @@ def verify(claims: Claims, files: Files) -> Recount:
             if readings := entry.verdict.received - entry.verdict.rejected:
                 accepted[entry.lsn] = key, readings
         tally.book([entry])
-    pending = _compare_store(claims, accepted, recount)
-    _compare_ledger(claims, tally.rows, accepted, pending, recount)
+    pending = _compare_store(claims, accepted, expiry, recount)
+    if expiry.settled:
+        for key, row in sorted(tally.rows.items()):
+            if row.expired != (found := expiry.readings.get(key, 0)):
+                recount.problem(f"{key[0]} epoch {key[1]}: {row.expired} readings expired by record, {found} by count")
+    _compare_ledger(claims, tally.rows, accepted, pending, expiry.readings, recount)
     return recount
 
 
-def _entries(claims: Claims, files: Files, recount: Recount) -> Iterator[Entry]:
-    """Every record up to the pinned one; damage becomes a problem."""
+def _entries(claims: Claims, files: Files, recount: Recount, collected: int) -> Iterator[Entry]:
+    """Every record after ``collected`` up to the pinned one, and what has expired since; damage becomes a problem."""
     births: dict[int, Birth] = {}
     firsts = segments(claims.journal, files)
     if not firsts:
         recount.problem(f"{claims.journal}: no journal is there")
+    elif firsts[0] > collected + 1:
+        recount.problem(f"the journal is damaged: records {collected + 1} to {firsts[0] - 1} are missing")
     for at, first in enumerate(firsts):
         following = firsts[at + 1] if at + 1 < len(firsts) else None
+        if following is not None and following <= collected + 1:
+            continue  # counted, and about to be removed
         reader = SegmentReader(open_segment(claims.journal, files, first), first, following=following)
         try:
             while chunk := reader.read():
                 for lsn, payload in chunk:
-                    if lsn > claims.lsn:
-                        break
+                    if lsn > claims.lsn and payload[:1] != bytes([EXPIRED]):
+                        continue
                     try:
                         yield unpack(lsn, payload, births)
                     except RecordError as error:
@@ -102,18 +144,26 @@ def _entries(claims: Claims, files: Files, recount: Recount) -> Iterator[Entry]:
         for damage in reader.damage:
             if damage.first_lsn <= claims.lsn:
                 recount.problem(f"the journal is damaged: records {damage.first_lsn} to {damage.last_lsn} are missing")
+        if isinstance(reader.file, ArchivedSegment) and reader.file.flawed and not reader.damage:
+            recount.problem(f"the archive of segment {first} is damaged, where it costs no record")
 
 
-def _compare_store(claims: Claims, accepted: Mapping[int, tuple[Key, int]], recount: Recount) -> dict[Key, int]:
-    """Every accepted batch is stored once and whole, or still pending; the pending readings by epoch."""
+def _compare_store(
+    claims: Claims, accepted: Mapping[int, tuple[Key, int]], expiry: _Expiry, recount: Recount
+) -> dict[Key, int]:
+    """Every accepted batch is stored once and whole, or still pending, or expired; the pending readings by epoch."""
     pending: dict[Key, int] = {}
     for lsn, (key, readings) in accepted.items():
         found = claims.stored.get(lsn)
-        if found is None and lsn > claims.cursor:
+        if found is None and lsn <= expiry.through:
+            expiry.count(key, readings)
+        elif found is None and lsn > claims.cursor:
             pending[key] = pending.get(key, 0) + readings
         elif found != readings:
             there = f"the store has {found or 0} of them"
             recount.problem(f"{key[0]} epoch {key[1]}: {readings} readings of record {lsn} were accepted, {there}")
+        elif lsn <= expiry.sure:
+            recount.problem(f"{key[0]} epoch {key[1]}: the readings of record {lsn} have expired, the store has them")
     for lsn in claims.stored.keys() - accepted.keys():
         recount.problem(f"the store has {claims.stored[lsn]} readings of record {lsn}, of which none was accepted")
     return pending
@@ -124,6 +174,7 @@ def _compare_ledger(
     rows: Mapping[Key, AccountRow],
     accepted: Mapping[int, tuple[Key, int]],
     pending: Mapping[Key, int],
+    expired: Mapping[Key, int],
     recount: Recount,
 ) -> None:
     """The recounted entries, and where the hub's ledger says otherwise."""
@@ -134,7 +185,7 @@ def _compare_ledger(
     for key in sorted(rows):
         said = claimed.get(key)
         next = said["next"] if said is not None and not rows[key].closed else 0
-        entry = ledger_entry(rows[key], next, stored.get(key, 0), pending.get(key, 0))
+        entry = ledger_entry(rows[key], next, stored.get(key, 0), pending.get(key, 0), expired.get(key, 0))
         recount.entries.append(entry)
         if not entry["balanced"]:
             recount.problem(f"{key[0]} epoch {key[1]}: {entry.get('problem')}")

@@ -95,4 +95,18 @@ class Marked:
     lsn: int
 
 
-Entry: TypeAlias = Kept | Born | EpochGiven | Gap | Marked
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What was kept up to the record ``through`` is older than the hub is to keep it, and leaves every store.
+
+    ``before``: us; every reading up to there has an earlier time. ``readings``: what the store had of these, by device
+    and epoch: so many are expired from now on."""
+
+    lsn: int
+    through: int
+    before: int
+    received: int
+    readings: tuple[tuple[str, int, int], ...]
+
+
+Entry: TypeAlias = Kept | Born | EpochGiven | Gap | Marked | Expired

@@ -11,7 +11,7 @@ from cbor2 import CBORDecodeError, dumps, loads
 
 from hub.wire.codec import decode_device
 from hub.wire.errors import RemoteProtocolError
-from hub.wire.kept import Birth, Born, Entry, EpochGiven, Gap, Kept, Marked, Verdict
+from hub.wire.kept import Birth, Born, Entry, EpochGiven, Expired, Gap, Kept, Marked, Verdict
 from hub.wire.messages import Batch, Columns, Declared, Dropped, Event, Malformed, Rejection, Reported, Result, Row
 
 KEPT: Final = 1
@@ -19,6 +19,7 @@ BORN: Final = 2
 EPOCH: Final = 3
 GAP: Final = 4
 MARKS: Final = 5
+EXPIRED: Final = 6
 
 #: kind, birth id, epoch, seq, receive time, time base, rows before, readings, quality, bytes of rejections.
 _HEAD: Final = Struct("<BQQQqqQIBI")
@@ -63,6 +64,11 @@ def pack_gap(gap: Gap) -> bytes:
     )  # fmt: skip
 
 
+def pack_expired(expired: Expired) -> bytes:
+    """What is too old to be kept; the LSN in ``expired`` is not written."""
+    return bytes([EXPIRED]) + dumps([expired.through, expired.before, expired.received, expired.readings])
+
+
 def pack_marks(snapshot: bytes) -> bytes:
     """The marks that open a segment; what is inside is the business of ingest."""
     return bytes([MARKS]) + snapshot
@@ -92,6 +98,11 @@ def unpack(lsn: int, payload: bytes, births: dict[int, Birth]) -> Entry:
             return EpochGiven(lsn, *fields)
         if kind == GAP:
             return _gap(lsn, fields)
+        if kind == EXPIRED:
+            through, before, received, readings = fields
+            return Expired(
+                lsn, through, before, received, tuple((name, epoch, count) for name, epoch, count in readings)
+            )
     except RemoteProtocolError as wrong:
         raise RecordError(f"record {lsn} holds a frame that is no message: {wrong}") from wrong
     except (IndexError, error, CBORDecodeError, TypeError, ValueError) as wrong:

@@ -38,17 +38,17 @@ class Ink:
 
     def keep(
         self, seq: int, body: Batch | None = None, *, device: str = "pump-1", epoch: int = 1, readings: int = 2,
-        rejections: tuple[Rejection, ...] = (), through: int | None = None,
+        rejections: tuple[Rejection, ...] = (), through: int | None = None, received: int = T0,
     ) -> Kept:  # fmt: skip
         birth = self.birth(device)
         body = body if body is not None else Row(seq, T0 + seq, [1.5, 2.5])
         frame = dumps([2, seq, None, body.why]) if isinstance(body, Malformed) else encode(body)
         verdict = Verdict(readings, rejections, GOOD)
         kept = Kept(
-            self.journal.appended + 1, birth, epoch, seq, T0, 0, seq - 1, verdict, body, len(frame),
+            self.journal.appended + 1, birth, epoch, seq, received, 0, seq - 1, verdict, body, len(frame),
             seq if through is None else through,
         )  # fmt: skip
-        self.journal.append(pack_kept(birth.id, epoch, seq, T0, 0, seq - 1, verdict, frame), kept)
+        self.journal.append(pack_kept(birth.id, epoch, seq, received, 0, seq - 1, verdict, frame), kept)
         return kept
 
     def epoch(self, epoch: int, previous: int | None, reason: str, device: str = "pump-1") -> None:

@@ -97,15 +97,17 @@ def stored(cursor: duckdb.DuckDBPyConnection, lsn: int) -> list[tuple[int, int]]
     return list(zip(found["lsn"].tolist(), found["readings"].tolist(), strict=True))
 
 
-def counts(cursor: duckdb.DuckDBPyConnection, device: str | None) -> tuple[int, dict[tuple[str, int], int]]:
+def counts(
+    cursor: duckdb.DuckDBPyConnection, device: str | None, through: int | None
+) -> tuple[int, dict[tuple[str, int], int]]:
     """The store's cursor, and its readings by device and epoch, from one snapshot."""
     cursor.execute("BEGIN")
     at = cursor.execute("SELECT lsn FROM cursor").fetchall()[0][0]
     found = cursor.execute(
         """
         SELECT name, epoch, sum(readings)::BIGINT FROM batches JOIN devices ON number = device
-        WHERE name = coalesce($1, name) GROUP BY ALL""",
-        [device],
+        WHERE name = coalesce($1, name) AND lsn <= coalesce($2, lsn) GROUP BY ALL""",
+        [device, through],
     ).fetchall()
     cursor.execute("ROLLBACK")
     return int(at), {(name, int(epoch)): int(readings) for name, epoch, readings in found}

@@ -14,7 +14,7 @@ from hub.store.duck import answers
 from hub.store.duck.schema import connect, read_cursor, read_series
 from hub.store.gather import Arrays, Part, gather
 from hub.store.series import SeriesBook
-from hub.wire.kept import Entry
+from hub.wire.kept import Entry, Expired
 
 #: When a checkpoint moves the write-ahead log into the file. The log then has about 33 MB, which replays within a
 #: second after a crash; quiet hubs get there by commits, at five a second every ten minutes or more.
@@ -69,6 +69,7 @@ class DuckStore:
         try:
             self._writer.execute("BEGIN")
             count = self._insert(self._writer, entries)
+            gone = _expire(self._writer, entries)
             self._writer.execute("UPDATE cursor SET lsn = ?", [cursor])
             self._writer.execute("COMMIT")
         except BaseException as error:
@@ -78,7 +79,7 @@ class DuckStore:
             raise
         self._book.committed()
         self._cursor = cursor
-        self._counters["readings"] += count
+        self._counters["readings"] += count - gone
         self._counters["commits"] += 1
         self._checkpoint_if_due(count)
 
@@ -98,10 +99,10 @@ class DuckStore:
         with self._reading(STORED_SECONDS) as cursor:
             return answers.stored(cursor, lsn)
 
-    def counts(self, device: str | None = None) -> tuple[int, dict[tuple[str, int], int]]:
+    def counts(self, device: str | None = None, through: int | None = None) -> tuple[int, dict[tuple[str, int], int]]:
         """Cursor and stored readings by device and epoch, of one transaction."""
         with self._reading(STORED_SECONDS) as cursor:
-            return answers.counts(cursor, device)
+            return answers.counts(cursor, device, through)
 
     def statistics(self) -> dict[str, Any]:
         """Counters and bytes on disk."""
@@ -183,6 +184,18 @@ class DuckStore:
 
     def _refusal(self, error: duckdb.Error) -> StoreError:
         return StoreError(f"{self._path}: {str(error).splitlines()[0]}")
+
+
+def _expire(writer: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> int:
+    """Take out what is expired; how many readings that were. (What it speaks of is older than the entries after it.)"""
+    through = max((entry.through for entry in entries if type(entry) is Expired), default=0)
+    if not through:
+        return 0
+    gone = 0
+    for table in ("readings", "texts", "batches"):
+        count = writer.execute(f"DELETE FROM {table} WHERE lsn <= ?", [through]).fetchall()[0][0]  # noqa: S608
+        gone += 0 if table == "batches" else count
+    return gone
 
 
 def _insert_part(writer: duckdb.DuckDBPyConnection, part: Part) -> None:

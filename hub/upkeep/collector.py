@@ -1,0 +1,127 @@
+"""Retention: what is too old leaves the stores by a record, and then its segment is collected.
+
+A segment at a time, the oldest first, once all its readings are too old. In this order: the record that they have
+expired is durable; every follower that keeps something has taken it in, durably; the count of what was in the segment
+is synced beside the others; only then the segment is removed.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hub.crashpoints import reach
+from hub.followers.tally import Key
+from hub.journal import Journal
+from hub.journal.archive import archive_path
+from hub.journal.segments import segment_path
+from hub.ports import Clock, Worker
+from hub.upkeep.collected import Collected, SegmentCount, read_collected, write_collected
+
+SECOND: Final = 1_000_000  # us
+LONGEST_SEGMENT_SECONDS: Final = 86_400.0  # a segment goes as a whole, so it must not hold too long a time
+SHARE: Final = 8  # ... nor more than this part of the retention
+
+Drive = Callable[[Iterator[Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What the collector needs of the other rooms.
+
+    ``counts``: the store's cursor, and its readings of records up to an LSN by device and epoch. ``cursors``: the
+    durable cursor of every follower that keeps something. ``expire``: append the record (through, before, readings);
+    its LSN. ``roll``: begin the next segment.
+    """
+
+    counts: Callable[[int], Awaitable[tuple[int, Mapping[Key, int]]]]
+    cursors: Callable[[], Awaitable[Mapping[str, int]]]
+    expire: Callable[[int, int, Mapping[Key, int]], int]
+    roll: Callable[[], None]
+
+
+class Collector:
+    """Keeps readings for ``retention`` (us), by their own time, and not much longer."""
+
+    def __init__(self, journal: Journal, worker: Worker, clock: Clock, retention: int, doors: Doors) -> None:
+        self.segments = 0  # collected since the start
+        self._journal = journal
+        self._worker = worker
+        self._clock = clock
+        self._retention = retention
+        self._doors = doors
+        self._base: Collected | None = None  # read at the first look
+        self._count: SegmentCount | None = None  # of the oldest segment
+        self._gone: int | None = None  # LSN after which nothing of the oldest segment is in a store any more
+        self._told = journal.appended  # the last record of an expiry is not above it
+        self._segment = 0
+        self._since = clock.monotonic()  # that records go to ``_segment``
+
+    async def look(self, drive: Drive) -> None:
+        """Do what is to be done now; ``drive`` goes through steps that block. Raises what the disk, the store and the
+        state file raise; then it can be called again."""
+        if self._base is None:
+            self._base = await self._worker.run(read_collected, self._journal.directory, self._journal.files)
+        self._roll_if_old()
+        while not self._journal.pinned and await self._oldest(drive, self._base):
+            pass
+
+    def _roll_if_old(self) -> None:
+        journal, now = self._journal, self._clock.monotonic()
+        if journal.segment != self._segment:
+            self._segment, self._since = journal.segment, now
+        longest = min(LONGEST_SEGMENT_SECONDS, self._retention / SECOND / SHARE)
+        if now - self._since >= longest and journal.appended > journal.segment and not journal.stalled:
+            self._doors.roll()
+
+    async def _oldest(self, drive: Drive, base: Collected) -> bool:
+        """Bring the oldest segment nearer to its end; whether it is collected."""
+        closed = self._journal.closed()
+        if not closed:
+            return False
+        first, following = closed[0]
+        if following <= base.lsn + 1:  # counted before, and then the hub was killed
+            await self._remove(first)
+            return True
+        before = self._clock.now() - self._retention
+        if self._count is None:
+            count = SegmentCount(base.rows)
+            await drive(count.steps(self._journal.directory, self._journal.files, first, following))
+            self._count = count
+        if self._count.newest >= before or not await self._expired(following - 1, before):
+            return False
+        self._base = Collected(following - 1, {**base.rows, **self._count.tally.rows})
+        try:
+            await self._worker.run(write_collected, self._journal.directory, self._journal.files, self._base)
+        except BaseException:
+            self._base = None  # whether it got its name is read again
+            raise
+        reach("collect.counted")
+        await self._remove(first)
+        return True
+
+    async def _expired(self, through: int, before: int) -> bool:
+        """Whether nothing up to ``through`` is in a store any more, nor needed by anybody; else see to it."""
+        if self._gone is None:
+            cursor, readings = await self._doors.counts(through)
+            if cursor < max(through, self._told) or self._journal.pinned or self._journal.stalled:
+                return False  # it may have to take out what an earlier record says: that must not be counted twice
+            self._gone = self._doors.expire(through, before, readings) if readings else through
+            self._told = max(self._told, self._gone)
+        if self._journal.durable < self._gone:
+            return False
+        return min((await self._doors.cursors()).values()) >= self._gone and not self._journal.pinned
+
+    async def _remove(self, first: int) -> None:
+        self._count = self._gone = None  # they are of this segment
+        await self._worker.run(self._unlink, first)
+        self._journal.collected(first)
+        self.segments += 1
+
+    def _unlink(self, first: int) -> None:
+        directory, files = self._journal.directory, self._journal.files
+        names = files.list(directory)
+        for path in (segment_path(directory, first), archive_path(directory, first)):
+            if path.name in names:
+                files.remove(path)
+        reach("collect.removed")
+        files.sync_directory(directory)

@@ -1,0 +1,129 @@
+"""Everything that retention needs: a journal on a simulated disk, a store, the account, keeper and collector."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from hub.followers.account import AccountFollower
+from hub.followers.ledger import Ledger
+from hub.followers.loop import Followers
+from hub.followers.store import StoreFollower
+from hub.ingest.credit import Credit
+from hub.ingest.ingest import Ingest
+from hub.ingest.marks import Marks
+from hub.journal import Journal
+from hub.ports import InlineWorker
+from hub.state import State
+from hub.store.memory import MemoryStore
+from hub.upkeep.collector import Collector, Doors
+from hub.upkeep.keeper import Keeper
+from hub.upkeep.verify import Claims, Recount, verify
+from hub.wire.messages import Row
+from hub.wire.records import pack_marks
+from tests.followers.making import T0, Ink
+from tests.journal.driving import DIRECTORY
+from tests.simulation.files import SimulatedFiles
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+
+
+class HandClock:
+    """Stands at ``time`` (us)."""
+
+    def __init__(self) -> None:
+        self.time = T0
+
+    def now(self) -> int:
+        return self.time
+
+    def monotonic(self) -> float:
+        return trio.current_time()
+
+
+@dataclass
+class Keeping:
+    """The rooms."""
+
+    files: SimulatedFiles
+    clock: HandClock
+    journal: Journal
+    ingest: Ingest
+    ink: Ink
+    state: State
+    store: MemoryStore
+    followers: Followers
+    ledger: Ledger
+    collector: Collector
+    keeper: Keeper
+    mirror: int = 1 << 40  # the cursor of another follower
+
+    async def settled(self) -> None:
+        """Everything that was appended is durable and taken in, twice: the keeper adds records."""
+        for _ in range(3):
+            await self.journal.wait_durable(self.journal.appended)
+            await self.followers.reached(self.journal.durable)
+            await trio.sleep(2)
+
+    async def verify(self) -> Recount:
+        """The proof, of what the rooms say now."""
+        await self.settled()
+        stored = dict(self.store.stored(1 << 62))
+        entries = await self.ledger.entries()
+        lsn = self.journal.durable
+        cursor = self.store.counts()[0]
+        return verify(Claims(DIRECTORY, lsn, entries, stored, cursor, True), self.files)
+
+
+@asynccontextmanager
+async def keeping(
+    files: SimulatedFiles, path: Path, retention: int = 30 * DAY, clock: HandClock | None = None
+) -> AsyncIterator[Keeping]:
+    """A life of these rooms; the store forgets at its end."""
+    clock = clock or HandClock()
+    marks = Marks()
+    journal = Journal(DIRECTORY, files, InlineWorker(), snapshot=lambda: pack_marks(marks.snapshot()))
+    marks.recover(await journal.open())
+    ingest = Ingest(journal, marks, clock, Credit(1 << 28, 100), "log", lambda name: None)
+    state = State(path / "state.sqlite")
+    state.open()
+    try:
+        store = MemoryStore()
+        worker = InlineWorker()
+
+        async def counts(device: str | None) -> tuple[int, dict[tuple[str, int], int]]:
+            return store.counts(device)
+
+        async def counted(through: int) -> tuple[int, dict[tuple[str, int], int]]:
+            return store.counts(None, through)
+
+        async def cursors() -> dict[str, int]:
+            return {"account": state.cursors.get("account"), "memory": store.counts()[0], "mirror": rooms.mirror}
+
+        followers = Followers(journal, [AccountFollower(state, worker), StoreFollower(store, worker)])
+        ledger = Ledger(journal, state, worker, counts, lambda device: None)
+        doors = Doors(counted, cursors, ingest.expire, ingest.roll)
+        collector = Collector(journal, worker, clock, retention, doors)
+        keeper = Keeper(journal, worker, collector=collector)
+        rooms = Keeping(
+            files, clock, journal, ingest, Ink(journal), state, store, followers, ledger, collector, keeper
+        )  # fmt: skip
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(journal.run)
+            await nursery.start(followers.run)
+            nursery.start_soon(keeper.run)
+            yield rooms
+            nursery.cancel_scope.cancel()
+    finally:
+        state.close()
+
+
+async def segment_of_readings(rooms: Keeping, first_seq: int, count: int = 5) -> None:
+    """Batches of two readings each at the clock's time, and the segment's end."""
+    for seq in range(first_seq, first_seq + count):
+        rooms.ink.keep(seq, Row(seq, rooms.clock.time + seq, [1.5, 2.5]), received=rooms.clock.time)
+    rooms.ink.roll()
+    await rooms.journal.wait_durable(rooms.journal.appended)
