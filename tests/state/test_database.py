@@ -1,5 +1,6 @@
 """The state file: what was told as written is there, all of it or nothing, and damage says what to do."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,17 @@ def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
 def test_a_place_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot be made"):
         opened(tmp_path / "nowhere" / "state.sqlite")
+
+
+def test_a_file_of_the_version_before_is_brought_to_this_one(path: Path) -> None:
+    state = opened(path)
+    with state.transaction():
+        state.account.save([AccountRow("pump-1", 1, 3, received=4)])
+    state.close()
+    with sqlite3.connect(path) as older:
+        older.execute("ALTER TABLE account DROP COLUMN expired")
+        older.execute("PRAGMA user_version = 1")
+    older.close()
+    state = opened(path)
+    assert state.account.all() == [AccountRow("pump-1", 1, 3, received=4, expired=0)]
+    state.close()

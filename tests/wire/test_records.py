@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hub.wire import messages as m
 from hub.wire import records
 from hub.wire.codec import encode
-from hub.wire.kept import Birth, Born, EpochGiven, Gap, Kept, Marked, Verdict
+from hub.wire.kept import Birth, Born, EpochGiven, Expired, Gap, Kept, Marked, Verdict
 from hub.wire.rows import accepted_mask, event_time, resolved_times, row_count
 from tests.wire import strategies as draw
 from tests.wire.same import same
@@ -100,6 +100,11 @@ def test_marks_are_carried_and_not_read() -> None:
     assert records.unpack(1, payload, {}) == Marked(1)
     assert records.marks_snapshot(records.pack_born(BIRTH)) is None
     assert records.marks_snapshot(b"") is None
+
+
+def test_an_expiry_read_back_is_the_one_of_the_tail() -> None:
+    expired = Expired(9, 7, 5, 6, (("freezer-1", 1, 30), ("freezer-2", 4, 1)))
+    assert records.unpack(9, records.pack_expired(expired), {}) == expired
 
 
 def test_a_batch_of_an_unread_birth_is_an_error() -> None:

@@ -8,7 +8,7 @@ from hub.query import Columns, Question
 from hub.store.base import Store
 from hub.store.duck import DuckStore
 from hub.store.memory import MemoryStore
-from hub.wire.kept import Born, Entry, EpochGiven, Gap, Kept, Marked
+from hub.wire.kept import Born, Entry, EpochGiven, Expired, Gap, Kept, Marked
 from hub.wire.messages import GOOD, TIME_UNKNOWN, Declared, Dropped, Rejection
 from tests.store.building import (
     FREEZER,
@@ -67,6 +67,19 @@ def test_readings_are_counted_by_device_and_epoch(store: Store) -> None:
     assert store.counts() == (7, {("station-1", 1): 3, ("station-1", 2): 1, ("station-2", 1): 3})
     assert store.counts("station-2") == (7, {("station-2", 1): 3})
     assert store.counts("nobody") == (7, {})
+
+
+def test_what_has_expired_leaves_the_store_with_the_cursor(store: Store) -> None:
+    freezer = birth(2, "freezer-1", FREEZER)
+    store.take([row(i, ONE, T0 + i, [1.0, 2.0]) for i in range(1, 4)], 3)
+    assert store.counts(None, 2) == (3, {("station-1", 1): 4})
+    expired = Expired(6, 4, T0, T0, (("station-1", 1, 6), ("freezer-1", 1, 3)))
+    later = [row(4, freezer, T0, [100, True, "on"]), row(5, freezer, T0, [200, False, "off"]), expired]
+    store.take([*later, row(7, ONE, T0 + 7, [5.0, 6.0])], 7)
+    assert store.stored(100) == [(5, 3), (7, 2)]
+    assert store.counts() == (7, {("freezer-1", 1): 3, ("station-1", 1): 2})
+    assert store.statistics()["readings"] == 5
+    assert store.ask(Question(), rows=100, seconds=30).columns["time"].tolist() == [T0, T0, T0, T0 + 7, T0 + 7]
 
 
 def test_a_failing_take_leaves_nothing_behind(store: Store) -> None:
