@@ -4,9 +4,9 @@ from typing import Final
 
 import trio
 
-from hub.journal import Journal, Scan
+from hub.journal import Damage, Journal, Scan, Search
 from hub.wire.kept import Birth, Entry
-from hub.wire.records import BORN, unpack
+from hub.wire.records import BORN, MissingBirth, is_birth, unpack
 
 TAKE_BYTES: Final = 4 * 1024 * 1024  # in one take: as columns of a store that is about 32 MB
 DECODED_AT_ONCE: Final = 500  # records until others get their turn: about a millisecond
@@ -19,6 +19,7 @@ class Reader:
         self.position = position  # LSN of the last entry given out
         self._journal = journal
         self._births: dict[int, Birth] = {}
+        self._search = Search(journal.directory, journal.files, is_birth)
         self._chunks: list[tuple[int, bytes]] = []  # read, not yet given out; newest first
         self._scan: Scan | None = None
         self._until = 0  # everything up to here is durable and seen when the scan ends
@@ -57,7 +58,10 @@ class Reader:
             lsn, payload = self._chunks.pop()
             seen += 1
             if lsn > position:
-                entries.append(unpack(lsn, payload, self._births))
+                try:
+                    entries.append(unpack(lsn, payload, self._births))
+                except MissingBirth as missing:
+                    entries += await self._with_copy(lsn, payload, missing.birth)
                 position = lsn
             elif payload[0] == BORN:
                 unpack(lsn, payload, self._births)
@@ -65,3 +69,13 @@ class Reader:
                 await trio.lowlevel.checkpoint()
         self.position = position
         return entries
+
+    async def _with_copy(self, lsn: int, payload: bytes, birth: int) -> list[Entry]:
+        """A birth is damaged: its copies in other segments say the same. Where there is none, the record says nothing
+        any more, and that is told."""
+        found = await self._journal.reading.run(self._search.find, birth, lsn)
+        if found is None:
+            self._journal.noticed([Damage(self._journal.segment_of(lsn), 0, 0, lsn, lsn)])
+            return []
+        unpack(*found, self._births)
+        return [unpack(lsn, payload, self._births)]

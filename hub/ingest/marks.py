@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
 
-from hub.journal import Recovery
+from hub.journal import Recovery, Search
 from hub.wire.kept import Birth, Entry, EpochGiven, Expired, Gap, Kept
 from hub.wire.messages import NAME_PATTERN
 from hub.wire.ranges import Ranges
-from hub.wire.records import RecordError, marks_snapshot, unpack
+from hub.wire.records import RecordError, is_birth, marks_snapshot, unpack_with
 from hub.wire.rows import row_count
 
 NAME: Final = re.compile(NAME_PATTERN)
@@ -221,9 +221,10 @@ class Marks:
             self.restore(snapshot)
         births: dict[int, Birth] = {}
         unreadable: list[Unreadable] = []
+        search = Search(recovery.records.directory, recovery.records.files, is_birth)
         for lsn, payload in recovery.records:
             try:
-                entry = unpack(lsn, payload, births)
+                entry = unpack_with(lsn, payload, births, search.find)
             except RecordError as wrong:
                 unreadable.append(Unreadable(lsn, str(wrong)))
                 continue

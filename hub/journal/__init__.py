@@ -8,6 +8,17 @@ from hub.journal.identity import IdentityError, log_id
 from hub.journal.journal import Journal, JournalStatistics
 from hub.journal.recovery import Recovery
 from hub.journal.scan import Scan
+from hub.journal.search import Search
 from hub.journal.segments import Damage
 
-__all__ = ["Damage", "IdentityError", "Journal", "JournalFailed", "JournalStatistics", "Recovery", "Scan", "log_id"]
+__all__ = [
+    "Damage",
+    "IdentityError",
+    "Journal",
+    "JournalFailed",
+    "JournalStatistics",
+    "Recovery",
+    "Scan",
+    "Search",
+    "log_id",
+]

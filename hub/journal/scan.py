@@ -42,6 +42,7 @@ class Scan:
         finally:
             file.close()
         self._reader = reader
+        journal.noticed(reader.damage)  # at once: who reads may leave for the tail before the segment's end
         if chunk:
             return chunk
         if following is None:

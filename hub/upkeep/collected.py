@@ -11,6 +11,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from hub.followers.tally import Key, Tally, touched
+from hub.journal import Search
 from hub.journal.archive import open_segment
 from hub.journal.segments import SegmentReader
 from hub.ports import Files
@@ -18,7 +19,7 @@ from hub.state import AccountRow
 from hub.wire.kept import Entry, Kept
 from hub.wire.messages import Columns, Row
 from hub.wire.ranges import Ranges
-from hub.wire.records import RecordError, unpack
+from hub.wire.records import RecordError, is_birth, unpack_with
 from hub.wire.rows import resolved_times
 
 NAME: Final = "collected"
@@ -78,8 +79,9 @@ class SegmentCount:
         reader = SegmentReader(open_segment(directory, files, first), first, following=following)
         try:
             births: dict[int, Any] = {}
+            search = Search(directory, files, is_birth)
             while chunk := reader.read(PIECE):
-                self._book([entry for record in chunk if (entry := _entry(record, births)) is not None])
+                self._book([entry for record in chunk if (entry := _entry(record, births, search)) is not None])
                 yield
         finally:
             reader.close()
@@ -90,9 +92,9 @@ class SegmentCount:
         self.tally.book(entries)
 
 
-def _entry(record: tuple[int, bytes], births: dict[int, Any]) -> Entry | None:
+def _entry(record: tuple[int, bytes], births: dict[int, Any], search: Search) -> Entry | None:
     try:
-        return unpack(*record, births)
+        return unpack_with(*record, births, search.find)
     except RecordError:
         return None  # those who follow have told it
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from hub.followers.ledger import ledger_entry
 from hub.followers.tally import Key, Tally, touched
+from hub.journal import Search
 from hub.journal.archive import ArchivedSegment, open_segment
 from hub.journal.segments import SegmentReader, segments
 from hub.ports import Files
@@ -18,7 +19,7 @@ from hub.state import AccountRow
 from hub.upkeep.collected import Collected, CollectedError, read_collected
 from hub.wire.kept import Birth, Entry, Expired, Kept
 from hub.wire.operator import LedgerEntry
-from hub.wire.records import EXPIRED, RecordError, unpack
+from hub.wire.records import EXPIRED, RecordError, is_birth, unpack_with
 
 PROBLEMS: Final = 100  # told one by one; what is beyond is counted
 CLAIMED: Final = ("kept", "dropped", "lost", "moved", "received", "rejected", "closed")
@@ -118,6 +119,7 @@ def verify(claims: Claims, files: Files) -> Recount:
 def _entries(claims: Claims, files: Files, recount: Recount, collected: int) -> Iterator[Entry]:
     """Every record after ``collected`` up to the pinned one, and what has expired since; damage becomes a problem."""
     births: dict[int, Birth] = {}
+    search = Search(claims.journal, files, is_birth)
     firsts = segments(claims.journal, files)
     if not firsts:
         recount.problem(f"{claims.journal}: no journal is there")
@@ -134,7 +136,7 @@ def _entries(claims: Claims, files: Files, recount: Recount, collected: int) -> 
                     if lsn > claims.lsn and payload[:1] != bytes([EXPIRED]):
                         continue
                     try:
-                        yield unpack(lsn, payload, births)
+                        yield unpack_with(lsn, payload, births, search.find)
                     except RecordError as error:
                         recount.problem(f"record {lsn} cannot be understood: {error}")
             if following is not None:

@@ -4,6 +4,7 @@ The first byte says which kind. A kept batch is a head of fixed width, what was 
 was), and the frame as it was received; the rest is CBOR after the first byte.
 """
 
+from collections.abc import Callable
 from struct import Struct, error
 from typing import Any, Final
 
@@ -28,6 +29,14 @@ _BATCHES: Final = (Row, Columns, Malformed, Event, Reported, Result)
 
 class RecordError(ValueError):
     """The payload is no record of this version, or speaks of a birth that has not been read."""
+
+
+class MissingBirth(RecordError):
+    """The record is of a birth that has not been read; another copy of it may be elsewhere."""
+
+    def __init__(self, lsn: int, birth: int) -> None:
+        super().__init__(f"record {lsn} is of birth {birth}, which was not read before it")
+        self.birth = birth
 
 
 def pack_kept(
@@ -79,6 +88,30 @@ def marks_snapshot(payload: bytes) -> bytes | None:
     return payload[1:] if payload[:1] == bytes([MARKS]) else None
 
 
+def is_birth(birth: int, lsn: int, payload: bytes) -> bool:
+    """Is the record the birth with that id, or a copy of it?"""
+    if payload[:1] != bytes([BORN]):
+        return False
+    try:
+        return (loads(payload[1:])[0] or lsn) == birth
+    except (CBORDecodeError, TypeError, LookupError):
+        return False
+
+
+def unpack_with(
+    lsn: int, payload: bytes, births: dict[int, Birth], find: Callable[[int, int], tuple[int, bytes] | None]
+) -> Entry:
+    """As ``unpack``; a birth that was not read before is looked for with ``find(birth, lsn)``, which may block."""
+    try:
+        return unpack(lsn, payload, births)
+    except MissingBirth as missing:
+        found = find(missing.birth, lsn)
+        if found is None:
+            raise
+        unpack(*found, births)
+        return unpack(lsn, payload, births)
+
+
 def unpack(lsn: int, payload: bytes, births: dict[int, Birth]) -> Entry:
     """The entry of a record, as the journal's tail handed it out but with ``through`` 0.
 
@@ -116,7 +149,7 @@ def _kept(lsn: int, payload: bytes, births: dict[int, Birth]) -> Kept:
     _, birth_id, epoch, seq, received, base, rows_before, readings, quality, told = _HEAD.unpack_from(payload)
     birth = births.get(birth_id)
     if birth is None:
-        raise RecordError(f"record {lsn} is of birth {birth_id}, which was not read before it")
+        raise MissingBirth(lsn, birth_id)
     at = _HEAD.size
     rejections: tuple[Rejection, ...] = ()
     if told:

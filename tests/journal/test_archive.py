@@ -203,6 +203,15 @@ def test_archive_failing_loses_nothing_and_can_be_tried_again(what: str, error: 
     assert read(files)[0] == before
 
 
+def test_archive_has_its_name_durably_before_the_segment_goes() -> None:
+    files, _ = written(lumps(7, 10, 3_000))
+    calls: list[str] = []
+    files.on_call = calls.append
+    archive(files)
+    steps = [call for call in calls if call in ("sync", "rename", "sync_directory", "remove")]
+    assert steps == ["sync", "rename", "sync_directory", "remove", "sync_directory"]
+
+
 def test_archive_that_does_not_read_back_never_replaces_its_segment() -> None:
     files, _ = written(lumps(6, 100, 3_000))
     before, _ = read(files)

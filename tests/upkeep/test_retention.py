@@ -89,6 +89,22 @@ async def test_nothing_is_collected_before_every_durable_cursor_is_past_it(
 
 
 @pytest.mark.trio
+async def test_what_replaces_a_segment_is_synced_with_its_directory_before_the_segment_goes(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    files = SimulatedFiles()
+    async with keeping(files, tmp_path) as rooms:
+        rooms.mirror = 0
+        await three_segments(rooms)
+        calls: list[str] = []
+        files.on_call = calls.append
+        rooms.mirror = 1 << 40
+        await trio.sleep(5)
+        steps = [call for call in calls if call in ("sync", "rename", "sync_directory", "remove")]
+        assert steps == ["sync", "rename", "sync_directory", "remove", "sync_directory"]
+
+
+@pytest.mark.trio
 async def test_nothing_expires_or_is_collected_while_a_proof_has_pinned_the_journal(
     autojump_clock: trio.testing.MockClock, tmp_path: Path
 ) -> None:
