@@ -39,13 +39,13 @@ def archive_segment(directory: Path, files: Files, first: int, following: int) -
         raise
     finally:
         source.close()
-    reach("archive.written")
+    reach("archive")
     files.rename(copy, archive)
-    reach("archive.renamed")
+    reach("archive")
     files.sync_directory(directory)
-    reach("archive.synced")
+    reach("archive")
     files.remove(path)
-    reach("archive.removed")
+    reach("archive")
     files.sync_directory(directory)
 
 

@@ -95,7 +95,7 @@ class Collector:
         except BaseException:
             self._base = None  # whether it got its name is read again
             raise
-        reach("collect.counted")
+        reach("collect")
         await self._remove(first)
         return True
 
@@ -106,6 +106,7 @@ class Collector:
             if cursor < max(through, self._told) or self._journal.pinned or self._journal.stalled:
                 return False  # it may have to take out what an earlier record says: that must not be counted twice
             self._gone = self._doors.expire(through, before, readings) if readings else through
+            reach("collect")
             self._told = max(self._told, self._gone)
         if self._journal.durable < self._gone:
             return False
@@ -123,5 +124,5 @@ class Collector:
         for path in (segment_path(directory, first), archive_path(directory, first)):
             if path.name in names:
                 files.remove(path)
-        reach("collect.removed")
+        reach("collect")
         files.sync_directory(directory)

@@ -20,7 +20,7 @@ BORN: Final = 2
 EPOCH: Final = 3
 GAP: Final = 4
 MARKS: Final = 5
-EXPIRED: Final = 6
+EXPIRED: Final = 9
 
 #: kind, birth id, epoch, seq, receive time, time base, rows before, readings, quality, bytes of rejections.
 _HEAD: Final = Struct("<BQQQqqQIBI")

@@ -120,7 +120,7 @@ def test_a_record_with_the_frame_of_another_is_an_error() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.binary(max_size=80), st.integers(0, 6))
+@given(st.binary(max_size=80), st.integers(0, 10))
 def test_any_bytes_are_a_record_or_an_error(payload: bytes, kind: int) -> None:
     for candidate in (payload, bytes([kind]) + payload):
         try:
