@@ -1,6 +1,7 @@
 """The tail of the journal in memory: companions of the newest records, bounded by bytes."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -28,6 +29,15 @@ class Ring:
         self._companions.append(companion)
         self._sizes.append(size)
         self.size += size
+        if self.size > self._limit:
+            self._let_go()
+
+    def add_run(self, companions: Sequence[object], size: int) -> None:
+        """The records after the newest, of so many bytes each."""
+        size += COMPANION_SIZE
+        self._companions += companions
+        self._sizes += [size] * len(companions)
+        self.size += size * len(companions)
         if self.size > self._limit:
             self._let_go()
 

@@ -1,6 +1,7 @@
 """Credit of one link, counted alike at both ends: what was sent beyond ``through``, and what the windows allow."""
 
 from collections import deque
+from itertools import repeat
 
 from hub.wire.messages import Window
 
@@ -26,6 +27,16 @@ class Allowance:
         self._batches += 1
         self._bytes += size
         self._waiting.append((seq, size))
+
+    def spend_run(self, seq: int, count: int, size: int) -> bool:
+        """``count`` frames of ``size`` bytes each, numbered from ``seq`` on; False, and nothing has changed, when not
+        all of them are within the credit."""
+        if self._batches + count > self._batch_limit or self._bytes + count * size > self._byte_limit:
+            return False
+        self._batches += count
+        self._bytes += count * size
+        self._waiting.extend(zip(range(seq, seq + count), repeat(size, count), strict=True))
+        return True
 
     def settle(self, through: int, window: Window) -> None:
         """Everything up to ``through`` is settled; beyond it ``window`` may be sent."""
