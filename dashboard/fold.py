@@ -188,7 +188,8 @@ def _informed(known: Device | None, info: DeviceInfo) -> Device:
     return replace(
         device, model=info["model"], state=info["state"], since=info["since"], software=info["software"],
         labels=dict(info["labels"]), address=info["address"], epoch=info["epoch"], through=info["through"],
-        waiting=info["waiting"], seen=device.seen if device.seen is not None else info["last_seen"],
+        waiting=info["waiting"], catch_up=info["catch_up"],
+        seen=device.seen if device.seen is not None else info["last_seen"],
     )  # fmt: skip
 
 
