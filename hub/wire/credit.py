@@ -41,11 +41,15 @@ class Allowance:
     def settle(self, through: int, window: Window) -> None:
         """Everything up to ``through`` is settled; beyond it ``window`` may be sent."""
         waiting = self._waiting
+        batches, size = self._settled_batches, self._settled_bytes
         while waiting and waiting[0][0] <= through:
-            self._settled_batches += 1
-            self._settled_bytes += waiting.popleft()[1]
-        self._batch_limit = max(self._batch_limit, self._settled_batches + window.batches)
-        self._byte_limit = max(self._byte_limit, self._settled_bytes + window.bytes)
+            batches += 1
+            size += waiting.popleft()[1]
+        self._settled_batches, self._settled_bytes = batches, size
+        if batches + window[0] > self._batch_limit:
+            self._batch_limit = batches + window[0]
+        if size + window[1] > self._byte_limit:
+            self._byte_limit = size + window[1]
 
     @property
     def outstanding(self) -> Window:
