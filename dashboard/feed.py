@@ -221,7 +221,8 @@ class HubFeed:
                     self._fold.units(device.name, detail["metrics"])
                     declared.add(device.name)
             self._moved = trio.Event()
-            with trio.move_on_after(INVENTORY_CALM):
+            behind = any(device.catching_up for device in self._fold.view().devices.values())
+            with trio.move_on_after(INVENTORY_SECONDS if behind else INVENTORY_CALM):
                 await self._moved.wait()
                 await trio.sleep(INVENTORY_SECONDS)  # a fleet that starts comes all at once
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import ceil
 from typing import Final
 
 from hub.client.text import safe_text
@@ -9,6 +10,7 @@ from hub.model import Metric
 from hub.wire.messages import Value
 
 SECOND: Final = 1_000_000  # us
+MOST_SECONDS: Final = 99 * 86_400  # of an estimate that is shown: nobody waits longer
 BARS: Final = "▁▂▃▄▅▆▇"  # not the full block: bars of neighbouring rows must not touch
 
 #: SenML unit -> what a person expects to see. The others are shown as they are.
@@ -78,6 +80,13 @@ def age(micros: int | None) -> str:
         if seconds >= size:
             return f"{seconds // size}{letter}"
     return f"{seconds}s"
+
+
+def catching_up(waiting: int, seconds: float | None) -> str:
+    """How much a device has still to send of what it kept, and how long that takes, in ten cells at most: ``↑12k 3m``;
+    ``↑40`` while nobody can tell how long."""
+    count = f"{waiting}" if waiting < 1_000 else f"{waiting // 1_000}k" if waiting < 1_000_000 else f"{waiting:.0e}"
+    return f"↑{count}" + ("" if seconds is None else f" {age(min(ceil(seconds), MOST_SECONDS) * SECOND)}")
 
 
 def span(seconds: float) -> str:

@@ -15,6 +15,8 @@ TRAIL: Final = 48  # numbers kept per series for its sparkline: the widest one d
 RATES: Final = 120  # statuses kept for the hub's own sparklines
 LINES: Final = 2_000  # of the log; a screen shows some tens, the filter searches all
 COMMANDS: Final = 500  # newest kept
+TEXT: Final = 2_000  # characters of a line that are kept: a device's text may fill a frame, and there are LINES of them
+SERIES: Final = 1_024  # of a device, the newest: as many as it may declare, but it may declare others at each birth
 
 
 class Fold:
@@ -108,6 +110,9 @@ class Fold:
             series = dict(device.series)
             for _, metric, time, value, quality in own:
                 series[metric] = _next(series.get(metric), metric, time, value, quality)
+            if len(series) > SERIES:
+                newest = sorted(series.values(), key=lambda one: one.time)[-SERIES:]
+                series = {one.metric: one for one in newest}
             told = [min(time, now) for _, _, time, _, quality in own if quality != TIME_UNKNOWN]
             seen = max(told, default=None)
             if seen is None or (device.seen is not None and seen <= device.seen):
@@ -132,7 +137,7 @@ class Fold:
         self._commands[info["id"]] = info
         for oldest in list(self._commands)[: max(0, len(self._commands) - COMMANDS)]:
             del self._commands[oldest]
-        line = Line(info["created"], "command", info["state"], info["device"], described(info), info["id"])
+        line = Line(info["created"], "command", info["state"], info["device"], described(info)[:TEXT], info["id"])
         for at in range(len(self._log) - 1, -1, -1) if before is not None else ():
             if self._log[at].key == info["id"]:
                 self._log[at] = replace(line, number=self._log[at].number)
@@ -159,7 +164,7 @@ class Fold:
 
     def _say(self, time: int, kind: Any, level: str, device: str, text: str, key: str = "") -> None:
         self._numbered += 1
-        self._log.append(Line(time, kind, level, device, text, key, self._numbered))
+        self._log.append(Line(time, kind, level, device, text[:TEXT], key, self._numbered))
 
 
 def described(info: CommandInfo) -> str:
@@ -188,7 +193,8 @@ def _informed(known: Device | None, info: DeviceInfo) -> Device:
     return replace(
         device, model=info["model"], state=info["state"], since=info["since"], software=info["software"],
         labels=dict(info["labels"]), address=info["address"], epoch=info["epoch"], through=info["through"],
-        waiting=info["waiting"], seen=device.seen if device.seen is not None else info["last_seen"],
+        waiting=info["waiting"], catch_up=info["catch_up"],
+        seen=device.seen if device.seen is not None else info["last_seen"],
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from dashboard import figures
 from dashboard.look import SYMBOLS, Cell, Column, Look, Part
-from dashboard.view import Device, View
+from dashboard.view import Device, Series, View
 from hub.client.text import safe_text
 from hub.model import Metric
 
@@ -34,7 +34,7 @@ def plan(view: View, shown: Sequence[Device], width: int, by: str, reverse: bool
     model = (
         0
         if metrics is not None or width < ROOMY
-        else _widest((device.model for device in shown), 6, 24 if wide else 18)
+        else _widest((device.model for device in shown), 6, 24 if wide else 13)
     )
     labels = _widest((described(device) for device in shown), 8, 40) if wide else 0
     room = width - 1 - (device + 2) - (model + 2 if model else 0) - (labels + 2 if labels else 0) - 6
@@ -75,8 +75,7 @@ def cells(view: View, device: Device, now: int, plan: Plan, look: Look) -> list[
         elif key == "model":
             row.append((Part(safe_text(device.model, width), look.muted),))
         elif key == "trend":
-            bars = figures.spark(first.trail, width) if first else ""
-            row.append((Part(bars, look.bars if there else look.muted),))
+            row.append(_trend(device, first, width, there, look))
         elif key == "age":
             row.append((Part(figures.age(device.age(now)), look.warn if state == "stale" else look.muted),))
         elif key == "labels":
@@ -86,6 +85,13 @@ def cells(view: View, device: Device, now: int, plan: Plan, look: Look) -> list[
             metric = metrics[at] if at < len(metrics) else None
             row.append(_slot(view, device, metric, width, plan.metrics is None, there, look))
     return row
+
+
+def _trend(device: Device, first: Series | None, width: int, there: bool, look: Look) -> Cell:
+    """The sparkline; before it, of a device that catches up, how much is left and how long that takes."""
+    left = (figures.catching_up(device.waiting, device.catch_up) + " ")[:width] if device.catching_up else ""
+    bars = figures.spark(first.trail, width - len(left)) if first and len(left) < width else ""
+    return (Part(left, look.accent), *((Part(bars, look.bars if there else look.muted),) if bars else ()))
 
 
 def described(device: Device) -> str:

@@ -47,7 +47,8 @@ class Series:
 @dataclass(frozen=True, slots=True)
 class Device:
     """One device as the hub last spoke of it. ``seen``: us, hub time, of its newest reading; ``interval``: us between
-    its last two; ``units``: of metrics that its model does not know (open models)."""
+    its last two; ``units``: of metrics that its model does not know (open models). ``waiting``: batches it had to send
+    when its link began and that are not settled; ``catch_up``: seconds until they are, None while nobody can tell."""
 
     name: str
     model: str = ""
@@ -59,6 +60,7 @@ class Device:
     epoch: int | None = None
     through: int | None = None
     waiting: int = 0
+    catch_up: float | None = None
     seen: int | None = None
     interval: int = 0
     series: Mapping[str, Series] = field(default_factory=dict)
@@ -71,6 +73,11 @@ class Device:
             silence = now - max(self.seen or 0, self.since or 0)
             return "stale" if silence > max(STALE_AFTER, STALE_INTERVALS * self.interval) else "online"
         return self.state if self.state in ("offline", "revoked") else "never"  # type: ignore[return-value]
+
+    @property
+    def catching_up(self) -> bool:
+        """Is it online, and has it still to send what it kept while it was not?"""
+        return self.state == "online" and self.waiting > 0
 
     def age(self, now: int) -> int | None:
         """Microseconds since its newest reading, None when it never had one."""

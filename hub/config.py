@@ -80,7 +80,7 @@ class LimitsSection(Section):
 
 
 class JournalSection(Section):
-    group_ms: Annotated[float, Field(ge=0, le=10)] = 5.0
+    group_ms: Annotated[float, Field(ge=0, le=10)] = 10.0
     segment_mb: Annotated[int, Field(ge=1)] = 64
     tail_mb: Annotated[int, Field(ge=1)] = 32
 

@@ -38,9 +38,12 @@ class DevicePage(Page):
         Binding("right_square_bracket", "span(1)", show=False),
         Binding("h,left", "span(-1)", show=False, priority=True),
         Binding("l,right", "span(1)", show=False, priority=True),
+        Binding("pagedown", "aside(1)", "Aside", show=False, priority=True, key_display="PgUp/Dn",
+                tooltip="Scroll the ledger and what is below it"),
+        Binding("pageup", "aside(-1)", show=False, priority=True),
         Binding("n", "neighbour(1)", "Next", show=False, tooltip="The next device"),
         Binding("p", "neighbour(-1)", "Previous", show=False, tooltip="The device before"),
-    ]
+    ]  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__(id="device")
@@ -212,6 +215,11 @@ class DevicePage(Page):
         at = SPANS.index(self.span) + by
         self.span = SPANS[min(max(at, 0), len(SPANS) - 1)]
         self.repaint()
+
+    def action_aside(self, by: int) -> None:
+        """The ledger and what stands below it take no focus: these keys reach what a small terminal cuts."""
+        side = self.query_one("#side", VerticalScroll)
+        side.scroll_relative(y=by * max(1, side.size.height // 2), animate=False)
 
     def action_neighbour(self, by: int) -> None:
         names = self.dashboard.fleet_order()

@@ -160,7 +160,8 @@ class SendScreen(ModalScreen[None]):
         self._say(text)
 
     def _say(self, text: Text) -> None:
-        self.query_one("#outcome", Static).update(text)
+        for outcome in self.query("#outcome").results(Static):  # none, when a late answer finds the form closed
+            outcome.update(text)
 
 
 def _option(spec: CommandSpec, look: Look) -> Text:

@@ -1,7 +1,8 @@
 """A device's ledger and what is known of it, as text for the side of its page."""
 
 from collections.abc import Sequence
-from typing import Any
+from math import ceil
+from typing import Any, Final
 
 from rich.text import Text
 
@@ -11,38 +12,56 @@ from dashboard.view import Device
 from hub.client.text import safe_text
 from hub.wire.operator import LedgerEntry
 
+MOST_EPOCHS: Final = 5  # shown in full: a device without a spool has one for each of its boots
+
 
 def ledger(entries: Sequence[LedgerEntry], look: Look, width: int) -> Text:
-    """Both equations of the newest epoch, and what is wrong with older ones."""
+    """Both equations of each epoch, the newest first, and what is wrong with any."""
     text = Text(no_wrap=True, overflow="ellipsis", end="")
-    newest = max(entries, key=lambda entry: entry["epoch"], default=None)
-    if newest is None:
+    if not entries:
         return text.append("nothing booked yet", look.muted)
-    balanced = all(entry["balanced"] for entry in entries)
-    verdict = "✓ balanced" if balanced else "✗ not balanced"
-    text.append(f"epoch {newest['epoch']}", look.muted)
-    text.append(verdict.rjust(max(0, width - text.cell_len)), look.good if balanced else f"bold {look.bad}")
-    _line(text, "batches", newest["next"] - 1, look.strong, width, look)
-    _line(text, "  kept", figures.counted(newest["kept"]), look.text, width, look)
-    _line(text, "  waiting at device", figures.counted(newest["waiting"]), look.text, width, look)
-    _line(text, "  dropped at device", figures.counted(newest["dropped"]), look.text, width, look, look.warn)
-    _line(text, "  lost at the hub", figures.counted(newest["lost"]), look.text, width, look, f"bold {look.bad}")
-    if newest["moved"]:
-        _line(text, "  moved", figures.counted(newest["moved"]), look.text, width, look)
-    rejected = sum(newest["rejected"].values())
-    _line(text, "readings received", newest["received"], look.strong, width, look)
-    _line(text, "  stored", newest["stored"], look.text, width, look)
-    _line(text, "  pending", newest["pending"], look.text, width, look)
-    _line(text, "  rejected", rejected, look.text, width, look, look.warn)
-    for reason, count in sorted(newest["rejected"].items()):
-        _line(text, f"    {safe_text(reason, 16)}", count, look.muted, width, look)
-    for name in ("expired", "removed"):
-        if newest[name]:
-            _line(text, f"  {name}", newest[name], look.text, width, look)
-    for entry in entries:
-        if "problem" in entry:
-            text.append(f"\n▲ epoch {entry['epoch']}: {safe_text(entry['problem'])}", look.bad)
+    newest_first = sorted(entries, key=lambda entry: entry["epoch"], reverse=True)
+    for entry in newest_first[:MOST_EPOCHS]:
+        text.append("\n\n" if text.plain else "")
+        _epoch(text, entry, look, width)
+    older = newest_first[MOST_EPOCHS:]
+    if older:
+        sound = all(entry["balanced"] and not entry["lost"] for entry in older)
+        verdict = "all balanced, nothing lost" if sound else "▲ not all balanced, or with losses"
+        text.append(f"\n\n{len(older):,} older: {verdict}", look.muted if sound else look.bad)
+        text.append("\nall of them: telemetrio ledger DEVICE", look.muted)
     return text
+
+
+def _epoch(text: Text, entry: LedgerEntry, look: Look, width: int) -> None:
+    title = f"epoch {entry['epoch']}" + (" (closed)" if entry["closed"] else "")
+    verdict = "✓ balanced" if entry["balanced"] else "✗ not balanced"
+    text.append(title, look.muted)
+    text.append(verdict.rjust(max(1, width - len(title))), look.good if entry["balanced"] else f"bold {look.bad}")
+    if "problem" in entry:
+        text.append(f"\n▲ {safe_text(entry['problem'])}", look.bad)
+    _line(text, "batches", entry["next"] - 1, look.strong, width, look)
+    _line(text, "  kept", figures.counted(entry["kept"]), look.text, width, look)
+    _line(text, "  waiting at device", figures.counted(entry["waiting"]), look.text, width, look)
+    _line(text, "  dropped at device", figures.counted(entry["dropped"]), look.text, width, look, look.warn)
+    _line(text, "  lost at the hub", figures.counted(entry["lost"]), look.text, width, look, f"bold {look.bad}")
+    if entry["moved"]:
+        _line(text, "  moved", figures.counted(entry["moved"]), look.text, width, look)
+    if entry["unknown_above"]:
+        text.append("\n  above: unknown", look.muted)
+    _readings(text, entry, look, width)
+
+
+def _readings(text: Text, entry: LedgerEntry, look: Look, width: int) -> None:
+    _line(text, "readings received", entry["received"], look.strong, width, look)
+    _line(text, "  stored", entry["stored"], look.text, width, look)
+    _line(text, "  pending", entry["pending"], look.text, width, look)
+    _line(text, "  rejected", sum(entry["rejected"].values()), look.text, width, look, look.warn)
+    for reason, count in sorted(entry["rejected"].items()):
+        _line(text, f"    {safe_text(reason, 16)}", count, look.muted, width, look)
+    for title in ("expired", "removed"):
+        if entry[title]:
+            _line(text, f"  {title}", entry[title], look.text, width, look)
 
 
 def _line(text: Text, title: str, count: int, style: str, width: int, look: Look, alarm: str = "") -> None:
@@ -59,8 +78,9 @@ def facts(device: Device, detail: dict[str, Any] | None, now: int, look: Look, w
         rows.append((device.state, f"for {figures.age(now - device.since)}"))
     if device.through is not None:
         rows.append(("settled to", f"{device.through:,}"))
-    if device.waiting:
-        rows.append(("catching up", f"{device.waiting:,} batches"))
+    if device.catching_up:
+        waiting = (detail or {}).get("waiting", device.waiting)
+        rows += _catching_up(waiting, (detail or {}).get("catch_up", device.catch_up))
     rows += [(key, value) for key, value in sorted(device.labels.items())]
     for title, properties in (("reported", "reported"), ("desired", "desired")):
         for key, value in sorted((detail or {}).get(properties, {}).items()):
@@ -70,3 +90,11 @@ def facts(device: Device, detail: dict[str, Any] | None, now: int, look: Look, w
         text.append(("\n" if at else "") + shown, look.muted)
         text.append(" " + safe_text(value, max(4, width - len(shown) - 1)).rjust(width - len(shown) - 1), look.text)
     return text
+
+
+def _catching_up(waiting: int, seconds: float | None) -> list[tuple[str, str]]:
+    """What it has still to send, and how long that takes."""
+    if not waiting:
+        return []
+    left = "unknown" if seconds is None else figures.span(min(max(1, ceil(seconds)), figures.MOST_SECONDS))
+    return [("catching up", f"{waiting:,} batches"), ("caught up in", left)]

@@ -17,6 +17,7 @@ STEPS: Final = (
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800
 )  # fmt: skip
 TICK_CELLS: Final = 10  # a label of eight cells and air
+HALF_LABEL: Final = 4  # cells: a label nearer to the right edge would be cut
 MARGIN: Final = 0.08  # of the height of the curve, left free above and below it
 NEAR: Final = 0.6  # a limit is drawn when it is this near to the curve, in heights of the curve
 
@@ -32,8 +33,9 @@ class Clock(AxisFormatter):
         step = next((step for step in STEPS if (max_ - min_) / step <= wanted), STEPS[-1])
         offset = datetime.fromtimestamp(min_).astimezone().utcoffset()
         shift = offset.total_seconds() if offset else 0.0
+        half = (max_ - min_) / max(1, self.cells) * HALF_LABEL
         first = ceil((min_ + shift) / step) * step - shift
-        return [float(tick) for tick in np.arange(first, max_, step)]
+        return [float(tick) for tick in np.arange(first, max_ - half, step)]
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
         step = ticks[1] - ticks[0] if len(ticks) > 1 else 1

@@ -1,5 +1,7 @@
 """The strip over every page: how the hub is, in one line where it is narrow and in three where there is room."""
 
+from textwrap import wrap
+
 from rich.text import Text
 
 from dashboard import figures
@@ -12,6 +14,7 @@ from hub.wire.operator import FollowerStatus, Status
 WIDE = 120  # cells from which there is room for sparklines and every follower
 ROOMY = 160  # cells from which its sparklines are long
 MOST_FOLLOWERS = 7
+MOST_LINES = 3  # of one problem: what to do about it stands at its end, and must be read at 80 cells too
 Gauge = tuple[str, tuple[Part, ...]]  # a title and what it says
 
 
@@ -33,7 +36,8 @@ class HubStrip(Words):
         else:
             text.append_text(Text.assemble(*head, *_line(gauges, look)))
         for problem in self._problems(view):
-            text.append("\n▲ ", look.bad).append(safe_text(problem, self.size.width - 4), look.bad)
+            for at, line in enumerate(wrap(safe_text(problem), max(20, self.size.width - 4))[:MOST_LINES]):
+                text.append("\n  " if at else "\n▲ ", look.bad).append(line, look.bad)
         self.say(text)
 
     def _head(self, view: View, look: Look, paused: bool, readonly: bool) -> list[Part]:

@@ -12,7 +12,7 @@ from hub.state import AccountRow, State
 from hub.wire.kept import Entry
 
 PACE_SECONDS: Final = (0.2, 1.0)  # between two commits: each costs a sync and a row per device, so they are gathered
-ROW_SECONDS: Final = 2e-4  # of pace for each row written: twenty times what a row costs
+ROW_SECONDS: Final = 1e-3  # of pace for each row written: fifty times what a row costs, copies and all
 PIECE: Final = 2_000  # entries booked until others get their turn: about a millisecond
 
 

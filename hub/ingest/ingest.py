@@ -182,14 +182,14 @@ class Ingest:
         expired = Expired(self.journal.appended + 1, through, before, self.clock.now(), told)
         return self.journal.append(pack_expired(expired), expired)
 
-    def count(self, verdict: Verdict, numbering: Numbering, received: int) -> None:
-        """A batch was kept."""
-        readings = verdict[0]
-        self.frames += 1
+    def count(self, verdict: Verdict, numbering: Numbering, received: int, batches: int = 1) -> None:
+        """So many batches were kept, each with this verdict."""
+        readings = verdict[0] * batches
+        self.frames += batches
         self.readings += readings
         numbering.readings += readings
         if verdict[1]:
-            rejected = verdict.rejected
+            rejected = verdict.rejected * batches
             self.rejected += rejected
             numbering.rejected += rejected
         if received > self.marks.newest:

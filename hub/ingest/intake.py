@@ -1,14 +1,16 @@
 """One link's door to the journal: is it new, what is to be said of it, append; all in one step (P5)."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from hub.ingest.marks import DeviceMarks, Numbering
 from hub.ingest.times import AHEAD, EARLIEST, Now
 from hub.ingest.verdict import Judge, rewound
 from hub.wire.errors import CloseCode, RemoteProtocolError
+from hub.wire.fixed_rows import RowRun
 from hub.wire.kept import Birth, Kept
 from hub.wire.messages import Batch, Dropped, Row, Window
-from hub.wire.records import pack_kept
+from hub.wire.records import pack_kept, pack_kept_run
 
 if TYPE_CHECKING:
     from hub.ingest.ingest import Ingest
@@ -95,6 +97,43 @@ class Intake:
         self._marks.lsn = lsn
         ingest.count(verdict, numbering, received)
         return kept
+
+    def keep_run(self, run: RowRun, frames: Sequence[bytes], admit: Callable[[int, int, int], bool]) -> bool:
+        """``keep`` for rows that follow each other, in one step. ``admit`` (seq, count, size) takes them into the
+        session. False, and nothing has changed, when not all of them are new, timely and clean."""
+        numbering, journal, ingest = self._numbering, self._journal, self._ingest
+        seq, count, received = run.seq, len(frames), self._now()
+        if (
+            self._marks.generation != self._generation
+            or seq != numbering.prefix + 1
+            or numbering.held
+            or numbering.double >= seq
+            or run.times.min() < EARLIEST
+            or run.times.max() > received + AHEAD
+        ):
+            return False
+        verdict = self._judge.quick_run(run.values)
+        if verdict is None or not admit(seq, count, run.size):
+            return False
+        if journal.full:
+            ingest.roll()
+        if journal.segment != self._segment:
+            ingest.stand(self.birth)
+            self._segment = journal.segment
+        before, lsn, birth, epoch, size = numbering.rows, journal.appended + 1, self.birth, self.epoch, run.size
+        kept = [
+            _new(
+                Kept, (lsn + at, birth, epoch, seq + at, received, 0, before + at, verdict, row, size, seq + at)
+            )
+            for at, row in enumerate(run.rows())
+        ]  # fmt: skip
+        journal.append_run(pack_kept_run(birth.id, epoch, seq, received, before, verdict, frames), kept)
+        numbering.prefix = seq + count - 1
+        numbering.rows = before + count
+        numbering.check_run(seq, frames)
+        self._marks.lsn = journal.appended
+        ingest.count(verdict, numbering, received, count)
+        return True
 
     def duplicate(self, seq: int, frame: bytes) -> None:
         """A seq that was settled when the link opened came again. RemoteProtocolError (SEQ_CONFLICT) when what came

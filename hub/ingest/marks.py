@@ -3,6 +3,7 @@
 import json
 import re
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
@@ -64,6 +65,12 @@ class Numbering:
         if self._checks is None:
             self._checks = array("I", bytes(4 * CHECKED))
         self._checks[seq % CHECKED] = crc32(frame)
+
+    def check_run(self, seq: int, frames: Sequence[bytes]) -> None:
+        """Remember what the batches from ``seq`` on looked like."""
+        skipped = max(0, len(frames) - CHECKED)
+        for at, frame in enumerate(frames[skipped:], seq + skipped):
+            self.check(at, frame)
 
     def differs(self, seq: int, frame: bytes) -> bool:
         """Is ``frame`` certainly not the batch ``seq`` that is here? Known for the newest ones only."""

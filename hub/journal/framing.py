@@ -7,6 +7,7 @@ first three bytes of the magic (the mark) never stand inside a stored payload: w
 behind every first two of them, and the record gets the second magic, which says so.
 """
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 from zlib import crc32
@@ -33,6 +34,21 @@ def frame(lsn: int, payload: bytes) -> tuple[bytes, bytes]:
         payload = payload.replace(_BARE, _STUFFED)
     length = len(payload)
     return _pack_header(magic, length, lsn, crc32(payload, crc32(_pack_covered(length, lsn)))), payload
+
+
+def frame_run(lsn: int, payloads: Sequence[bytes]) -> tuple[bytes, int] | None:
+    """Many payloads of one length, from ``lsn`` on, as they stand in a segment, and the bytes of each; None where
+    ``frame`` has to be asked about each."""
+    length = len(payloads[0])
+    if MARK in b"".join(payloads):  # or across two of them: rare, and harmless
+        return None
+    parts: list[bytes] = []
+    for at, payload in enumerate(payloads, lsn):
+        if len(payload) != length:
+            return None
+        parts.append(_pack_header(MAGIC, length, at, crc32(payload, crc32(_pack_covered(length, at)))))
+        parts.append(payload)
+    return b"".join(parts), HEADER_SIZE + length
 
 
 def intact(data: bytes, at: int, stored: bytes, crc: int) -> bool:

@@ -1,6 +1,6 @@
 """The journal's door: append now, durable with the next group."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 import trio
 
 from hub.journal.errors import JournalFailed
-from hub.journal.framing import HEADER_SIZE, frame
+from hub.journal.framing import HEADER_SIZE, frame, frame_run
 from hub.journal.recovery import Recovery, recover
 from hub.journal.ring import Ring
 from hub.journal.scan import Scan
@@ -133,6 +133,24 @@ class Journal:
         if not self._wanted.is_set():
             self._wanted.set()
         return lsn
+
+    def append_run(self, payloads: Sequence[bytes], companions: Sequence[object]) -> None:
+        """``append`` for many at once."""
+        if self._failure is not None:
+            raise self._failure
+        framed = frame_run(self.appended + 1, payloads)
+        if framed is None:
+            for payload, companion in zip(payloads, companions, strict=True):
+                self.append(payload, companion)
+            return
+        data, size = framed
+        self.appended += len(payloads)
+        self._pieces.append(data)
+        self._segment_size += len(data)
+        self._bytes += len(data)
+        self._ring.add_run(companions, size)
+        if not self._wanted.is_set():
+            self._wanted.set()
 
     @property
     def full(self) -> bool:

@@ -1,6 +1,7 @@
 """Credit of one link, counted alike at both ends: what was sent beyond ``through``, and what the windows allow."""
 
 from collections import deque
+from itertools import repeat
 
 from hub.wire.messages import Window
 
@@ -27,14 +28,28 @@ class Allowance:
         self._bytes += size
         self._waiting.append((seq, size))
 
+    def spend_run(self, seq: int, count: int, size: int) -> bool:
+        """``count`` frames of ``size`` bytes each, numbered from ``seq`` on; False, and nothing has changed, when not
+        all of them are within the credit."""
+        if self._batches + count > self._batch_limit or self._bytes + count * size > self._byte_limit:
+            return False
+        self._batches += count
+        self._bytes += count * size
+        self._waiting.extend(zip(range(seq, seq + count), repeat(size, count), strict=True))
+        return True
+
     def settle(self, through: int, window: Window) -> None:
         """Everything up to ``through`` is settled; beyond it ``window`` may be sent."""
         waiting = self._waiting
+        batches, size = self._settled_batches, self._settled_bytes
         while waiting and waiting[0][0] <= through:
-            self._settled_batches += 1
-            self._settled_bytes += waiting.popleft()[1]
-        self._batch_limit = max(self._batch_limit, self._settled_batches + window.batches)
-        self._byte_limit = max(self._byte_limit, self._settled_bytes + window.bytes)
+            batches += 1
+            size += waiting.popleft()[1]
+        self._settled_batches, self._settled_bytes = batches, size
+        if batches + window[0] > self._batch_limit:
+            self._batch_limit = batches + window[0]
+        if size + window[1] > self._byte_limit:
+            self._byte_limit = size + window[1]
 
     @property
     def outstanding(self) -> Window:

@@ -87,6 +87,17 @@ class HubSession:
             self.expected = self._free(seq + 1) if self._held else seq + 1
         return step
 
+    def receive_run(self, seq: int, count: int, size: int) -> bool:
+        """Take in ``count`` fresh batches at once, numbered from ``seq`` on, in frames of ``size`` bytes. False, and
+        nothing has changed, when that is not what ``receive`` would say of each: then ask it."""
+        if self.state is not _OPEN or seq != self.expected or seq <= self._acked or self._held or size > self._frame:
+            return False
+        if not self._allowance.spend_run(seq, count, size):
+            return False
+        self._last = seq + count - 1
+        self.expected = seq + count
+        return True
+
     def _drop(self, dropped: Dropped) -> None:
         if dropped.first != self.expected:
             raise self._jump(f"dropped from {dropped.first}")

@@ -4,7 +4,7 @@ The first byte says which kind. A kept batch is a head of fixed width, what was 
 was), and the frame as it was received; the rest is CBOR after the first byte.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct, error
 from typing import Any, Final
 
@@ -49,6 +49,18 @@ def pack_kept(
     told = dumps(rejections)
     head = _HEAD.pack(KEPT, birth_id, epoch, seq, received, base, rows_before, readings, quality, len(told))
     return head + told + frame
+
+
+def pack_kept_run(
+    birth_id: int, epoch: int, seq: int, received: int, rows_before: int, verdict: Verdict, frames: Sequence[bytes]
+) -> list[bytes]:
+    """``pack_kept`` of one-row batches that follow each other, all with this verdict, which rejects nothing."""
+    pack, readings, quality = _HEAD.pack, verdict.received, verdict.quality
+    numbered = enumerate(frames)
+    return [
+        pack(KEPT, birth_id, epoch, seq + at, received, 0, rows_before + at, readings, quality, 0) + frame
+        for at, frame in numbered
+    ]
 
 
 def pack_born(birth: Birth) -> bytes:

@@ -71,18 +71,20 @@ KEYS = {
 @pytest.mark.slow
 def test_a_demo_accounts_for_everything_and_leaves_nothing_running(place: Path) -> None:
     done = subprocess.run(
-        [*TELEMETRIO, "demo", "--headless", "--seconds", "4", "--devices", "5", "--dir", "here", "-o", "json"],
+        [*TELEMETRIO, "demo", "--headless", "--seconds", "15", "--devices", "25", "--dir", "here", "-o", "json"],
         env=environment(HTTPS_PROXY="http://127.0.0.1:1"), capture_output=True, text=True, check=False, timeout=110,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
     assert told.keys() >= KEYS
-    assert told["devices_online"] == 5
+    assert told["devices_online"] == 25
+    assert told["first_reading_s"] is not None
+    assert told["ack_p99_ms"] > 0
     assert told["ledger_balanced"] is True
     assert told["gaps"] == []
     assert told["received"] == told["stored"] + told["rejected"] == told["sent"] > 0
-    assert told["commands_ok"] == told["commands_sent"] == 5
+    assert told["commands_ok"] == told["commands_sent"] == 5, "one of each model"
     assert not (place / "here" / "data" / "hub.json").exists(), "the hub has ended in order"
     verified = subprocess.run(
         [*TELEMETRIO, "ledger", "--verify", "-o", "json", "-c", "here"],

@@ -121,7 +121,7 @@ class Stage:
         info: DeviceInfo = {
             "device": name, "model": model, "state": state, "since": self.time - 3_600 * SECOND,
             "last_seen": None, "software": "sim 1.4.2", "labels": {}, "address": "10.0.3.17:51234", "epoch": 3,
-            "through": 1_203, "waiting": 0, **more,
+            "through": 1_203, "waiting": 0, "catch_up": None, **more,
         }  # type: ignore[typeddict-item]  # fmt: skip
         self._infos[name] = info
         self.fold.inventory(through_the_wire([*self._infos.values()]))
@@ -233,7 +233,8 @@ def _fleet(devices: int = 25) -> Stage:
     crew = [(f"{PREFIXES[models[n % 5]]}-{n // 5 + 1:04}", models[n % 5], quiet.get(n, 0)) for n in range(devices)]
     for n, (name, model, _) in enumerate(crew):
         labels = {"site": SITES[n % len(SITES)], "line": str(n % 4 + 1)}
-        stage.device(name, model, "offline" if n == 11 else "online", labels=labels, waiting=40 if n == 7 else 0)
+        behind = {"waiting": 1_240, "catch_up": 95.0} if n == 7 else {}
+        stage.device(name, model, "offline" if n == 11 else "online", labels=labels, **behind)
     for second in range(-47, 1):
         told = [values_of(name, stage.models[model], NOON + (second - late) * SECOND) for name, model, late in crew]
         stage.say("readings", [row for rows in told for row in rows])

@@ -1,5 +1,6 @@
 """The process: needs a terminal, always ends, and gives the terminal back."""
 
+import io
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pexpect
 
 from hub.client.dial import Target
 from tests.dashboard.scripted_hub import scripted_hub
+from tests.dashboard.stage import NOON, command
 
 PROGRAM = """
 import sys
@@ -77,3 +79,25 @@ def test_it_ends_while_there_is_no_hub() -> None:
         child.expect("lost")
         child.send("q")
         assert ended(child)[0] == 0
+
+
+def test_no_bytes_of_a_device_steer_a_real_terminal() -> None:
+    evil = "\x1b]52;c;cm0gLXJm\x07\x9b31m\u202e\x1b]0;owned\x07"
+    with scripted_hub() as hub, in_a_terminal(hub.target) as child:
+        child.logfile_read = written = io.StringIO()
+        child.expect("42.50")
+        hub.tell("event", {"device": "pump-1", "time": NOON, "level": evil, "text": evil})
+        hub.tell("presence", {"device": "pump-1", "model": evil, "state": "offline", "at": NOON, "reason": evil})
+        hub.tell("violation", {"device": evil, "metric": evil, "code": evil, "count": 1, "text": evil, "time": NOON})
+        hub.tell("command", command("c9", "pump-1", evil, {evil: evil}, "failed", value=evil, by=evil))
+        hub.tell("readings", [["pump-1", evil, NOON + 1, evil, 0]])
+        child.send("3")
+        child.expect("offline")
+        child.expect("failed")
+        child.send("2")
+        child.expect("LEDGER")
+        child.send("q")
+        assert ended(child)[0] == 0
+    assert "52;c;cm0gLXJm" in written.getvalue()  # it is there, as text
+    for steering in ("\x1b]52", "\x1b]0;", "\x9b", "\u202e"):
+        assert steering not in written.getvalue()

@@ -1,6 +1,6 @@
 from typing import Any
 
-from dashboard.fold import COMMANDS, LINES, RATES, TRAIL, Fold, described, shown
+from dashboard.fold import COMMANDS, LINES, RATES, SERIES, TEXT, TRAIL, Fold, described, shown
 from dashboard.view import Link
 from hub.wire.messages import TIME_UNKNOWN
 from tests.dashboard.stage import NOON, SECOND, Stage, command, status
@@ -125,3 +125,23 @@ def test_commands_and_values_in_words() -> None:
     )
     assert described(info) == "set_speed speed=2950 → speed: 2950, ok: true (late)  by ops"
     assert shown([1, 2.5, "x"]) == "1, 2.5, x"
+
+
+def test_days_of_anything_stay_within_bounds() -> None:
+    stage = Stage()
+    stage.device("odd", "open")
+    for at in range(40):
+        stage.readings("odd", {f"m{at}-{n}": 1.0 for n in range(100)}, NOON + at)
+    for at in range(LINES + 50):
+        stage.say("event", {"device": "odd", "time": NOON + at, "level": "info", "text": "x" * 3_000})
+    for at in range(COMMANDS + 50):
+        stage.say("command", command(f"c{at}", "odd", "identify", {"words": "y" * 3_000}, "queued"))
+    for _ in range(RATES + 50):
+        stage.say("hub", status())
+    view = stage.view
+    assert len(view.devices["odd"].series) == SERIES
+    assert "m39-99" in view.devices["odd"].series
+    assert len(view.log) == LINES
+    assert max(len(line.text) for line in view.log) == TEXT
+    assert len(view.commands) == COMMANDS
+    assert len(view.rates) == len(view.acks) == RATES

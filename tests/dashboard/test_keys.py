@@ -17,7 +17,7 @@ from dashboard.view import Link
 from dashboard.widgets.history import History
 from dashboard.widgets.live_table import LiveTable
 from tests.dashboard.conftest import LARGE, SMALL, play, press, settle, text_of
-from tests.dashboard.stage import NOON, SECOND, Stage, small_fleet, status
+from tests.dashboard.stage import NOON, SECOND, Stage, ledger, small_fleet, status
 
 Pilots = Pilot[int]
 
@@ -394,3 +394,103 @@ def test_q_leaves_and_the_feed_is_stopped() -> None:
     app = play(stage, scene)
     assert (stage.started, stage.stopped) == (1, 1)
     assert app.return_code == 0
+
+
+def test_a_page_that_grew_while_another_was_in_sight_shows_all_of_its_strip() -> None:
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        await press(app, pilot, "enter", "1")
+        await pilot.resize_terminal(*LARGE)
+        await settle(app, pilot)
+        await press(app, pilot, "2")
+        strip = text_of(app).splitlines()[:2]
+        assert "devices online" in strip[0]
+        assert "24 of 25" in strip[1]
+
+    play(small_fleet(), scene)
+
+
+def test_page_keys_reach_the_end_of_a_ledger_that_a_small_terminal_cuts() -> None:
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        await press(app, pilot, "enter")
+        assert "software" not in text_of(app)
+        await press(app, pilot, "pagedown", "pagedown", "pagedown")
+        assert "software" in text_of(app)
+        await press(app, pilot, "pageup", "pageup", "pageup")
+        assert "LEDGER" in text_of(app)
+
+    play(small_fleet(), scene)
+
+
+def test_a_problem_is_told_to_its_end_at_eighty_cells() -> None:
+    stage = small_fleet()
+    why = "the certificate of hub.example.org:8443 is of a CA that is not trusted here (unable to get local issuer "
+    stage.fold.link(Link("lost", f"{why}certificate); pass its CA with --ca FILE", 3.2))
+
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        shown = text_of(app)
+        assert "--ca FILE" in shown
+        assert "dialling again in 3.2 s" in shown
+
+    play(stage, scene)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_a_device_that_catches_up_says_so_on_its_page(size: tuple[int, int]) -> None:
+    stage = Stage()
+    stage.device("pump-1", "pump", waiting=1_240, catch_up=95.0)
+    stage.readings("pump-1", {"flow": 1.5})
+
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        assert "↑1k 1m" in text_of(app)
+        await press(app, pilot, "enter", "pagedown", "pagedown", "pagedown")
+        shown = text_of(app)
+        assert "1,240 batches" in shown
+        assert "1.58 min" in shown
+
+    play(stage, scene, size)
+
+
+def test_each_epoch_has_its_own_equations_and_what_is_wrong_with_an_old_one_is_told() -> None:
+    stage = Stage()
+    stage.device("pump-1", "pump")
+    stage.readings("pump-1", {"flow": 1.5})
+    plain = stage.detail
+    old = ledger("pump-1", epoch=2, closed=True, lost=[[7, 9]], received=777, unknown_above=True, balanced=False,
+                 problem="readings do not add up")  # fmt: skip
+    stage.detail = lambda name: {**plain(name), "ledger": [old, ledger(name)]}  # type: ignore[method-assign]
+
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        await press(app, pilot, "enter")
+        shown = text_of(app)
+        for words in ("epoch 3", "9,609", "epoch 2 (closed)", "777", "✗ not balanced", "do not add up"):
+            assert words in shown
+        assert shown.index("epoch 3") < shown.index("epoch 2")
+        assert "above: unknown" in shown
+
+    play(stage, scene, LARGE)
+
+
+def test_a_device_of_many_epochs_shows_the_newest_and_sums_up_the_others() -> None:
+    stage = Stage()
+    stage.device("pump-1", "pump")
+    stage.readings("pump-1", {"flow": 1.5})
+    plain = stage.detail
+    entries = [ledger("pump-1", epoch=epoch) for epoch in range(1, 41)]
+    stage.detail = lambda name: {**plain(name), "ledger": entries}  # type: ignore[method-assign]
+
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        await press(app, pilot, "enter")
+        assert "epoch 40" in text_of(app)
+        await press(app, pilot, *["pagedown"] * 3)
+        assert "35 older: all balanced, nothing lost" in text_of(app)
+
+    play(stage, scene, LARGE)
+
+
+def test_every_page_of_a_wide_terminal_has_the_whole_strip() -> None:
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        for key in ("2", "3", "1", "2"):
+            await press(app, pilot, key)
+            assert "24 of 25" in text_of(app).splitlines()[1], key
+
+    play(small_fleet(), scene, LARGE)

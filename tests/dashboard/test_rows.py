@@ -3,7 +3,7 @@ import pytest
 from dashboard import rows
 from dashboard.look import Look
 from dashboard.view import View
-from tests.dashboard.stage import NOON, small_fleet
+from tests.dashboard.stage import NOON, Stage, small_fleet
 
 PLAIN = Look("", "strong", "muted", "", "", "good", "warn", "bad", "bars")
 
@@ -61,3 +61,33 @@ def test_whoever_is_away_is_muted() -> None:
     plan = rows.plan(view, [device], 80, "device", False, False)
     styles = {part.style for cell in rows.cells(view, device, NOON, plan, PLAIN) for part in cell if part.text}
     assert styles == {"bad", "muted"}
+
+
+@pytest.mark.parametrize("seconds", [None, 0.2, 95.0, 59 * 60.0, 1e300])
+@pytest.mark.parametrize("waiting", [1, 999, 1_240, 999_999, 5_000_000, 2**62])
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_device_that_catches_up_says_how_much_and_how_long_in_the_cells_there_are(
+    width: int, waiting: int, seconds: float | None
+) -> None:
+    stage = Stage()
+    stage.device("pump-1", "pump", waiting=waiting, catch_up=seconds)
+    stage.readings("pump-1", {"flow": 1.5})
+    view = stage.view
+    shown = list(view.devices.values())
+    plan = rows.plan(view, shown, width, "device", False, width >= 120)
+    at = [column.key for column in plan.columns].index("trend")
+    told = "".join(part.text for part in rows.cells(view, shown[0], NOON, plan, PLAIN)[at])
+    assert len(told) <= plan.columns[at].width
+    assert told.startswith("↑")
+    if waiting == 1_240 and seconds == 95.0:
+        assert told.startswith("↑1k 1m ")
+
+
+def test_a_device_that_is_gone_is_not_shown_as_catching_up() -> None:
+    stage = Stage()
+    stage.device("pump-1", "pump", "offline", waiting=40)
+    stage.readings("pump-1", {"flow": 1.5})
+    view = stage.view
+    shown = list(view.devices.values())
+    plan = rows.plan(view, shown, 80, "device", False, False)
+    assert not any("↑" in part.text for cell in rows.cells(view, shown[0], NOON, plan, PLAIN) for part in cell)

@@ -149,3 +149,25 @@ def test_a_model_without_commands_says_so() -> None:
         assert "of-another-hub has no" in text_of(app)
 
     play(stage, scene)
+
+
+def test_an_answer_that_comes_when_the_form_is_closed_disturbs_nothing() -> None:
+    stage = small_fleet()
+    late: list[CommandInfo] = []
+
+    def hesitant(first: CommandInfo) -> list[CommandInfo]:
+        late.append({**first, "state": "succeeded"})
+        return [first]
+
+    stage.answer = hesitant
+
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        await press(app, pilot, "slash", *"pump-0002", "enter", "c", "enter")
+        form = app.screen
+        assert isinstance(form, SendScreen)
+        await press(app, pilot, "escape")
+        form._follow(late[0], form._run)  # as the feed's word does that was on its way
+        await settle(app, pilot)
+        assert isinstance(app.screen, FleetPage)
+
+    play(stage, scene)

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -109,3 +110,57 @@ class HubProcess:
     def __exit__(self, *_: object) -> None:
         if self.process is not None and self.process.poll() is None:
             self.kill()
+
+
+@dataclass
+class Running:
+    """A command that runs until it is told to stop."""
+
+    process: "subprocess.Popen[str]"
+
+    def interrupt(self) -> dict[str, Any]:
+        """Ctrl-C; what it told in the end. It must end with exit code 0."""
+        self.process.send_signal(signal.SIGINT)
+        out, err = self.process.communicate(timeout=STOP_SECONDS)
+        assert self.process.returncode == 0, err
+        assert "Traceback" not in err
+        return dict(json.loads(out))
+
+
+@contextmanager
+def running(hub: HubProcess, *words: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """A command of the CLI in the background; gone at the end of the block."""
+    variables = environment(hub.folder) | {"TELEMETRIO_URL": hub.url} | dict(env or {})
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*TELEMETRIO, *words], env=variables, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield Running(process)
+        finally:
+            process.kill()
+
+
+def rows(ran: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
+    """What a command that must succeed wrote: its lines of JSON."""
+    assert ran.returncode == 0, ran.stderr
+    return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+def online(hub: HubProcess) -> set[str]:
+    """Names of the devices that are online now."""
+    return {row["device"] for row in rows(hub.run("devices", "ls")) if row["state"] == "online"}
+
+
+def verified(hub: HubProcess) -> dict[str, Any]:
+    """What ``ledger --verify`` says, in a process of its own; it must balance."""
+    told = json.loads((ran := hub.run("ledger", "--verify", "-o", "json")).stdout or "{}")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (told["balanced"], told["verified"], told["problems"]) == (True, True, [])
+    return dict(told)
+
+
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Look again and again, as other processes tell nothing."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)

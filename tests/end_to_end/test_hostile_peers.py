@@ -17,8 +17,7 @@ from hub.client.dial import Target
 from hub.client.shell import connect
 from tests.edge.house import MODEL, House
 from tests.edge.test_hostile import ATTACKS, Attacker
-from tests.end_to_end.processes import HubProcess
-from tests.end_to_end.walking import Running, online, until, verified
+from tests.end_to_end.processes import HubProcess, online, running, until, verified
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 20
@@ -75,9 +74,8 @@ def test_hostile_peers_leave_nothing_behind_in_the_hubs_process(tmp_path: Path) 
     (models / "tank.toml").write_text(MODEL)
     with HubProcess.make(tmp_path / "lab", settings={"TELEMETRIO_MODELS__DIRECTORY": str(models)}) as hub:
         pid = hub.pid
-        good = Running(hub, ("devices", "run", "good", "--model", "weather-station", "--every", "0.1s"))
-        with good:
-            until(lambda: online(hub) == {"good"}, "the good device online", good)
+        with running(hub, "devices", "run", "good", "--model", "weather-station", "--every", "0.1s") as good:
+            until(lambda: online(hub) == {"good"})
             base = standing(hub)
             trio.run(attack, hub, 2)
             deadline = time.monotonic() + BASE_SECONDS
@@ -88,8 +86,7 @@ def test_hostile_peers_leave_nothing_behind_in_the_hubs_process(tmp_path: Path) 
             assert found["telemetrio_edge_crashed"] == 0
             assert found["telemetrio_edge_half_open"] == 0
             assert found["telemetrio_edge_accepted"] > len(ATTACKS) * 2
-            code, report = good.stop()
-        assert code == 0, good.log.read_text()
+            report = good.interrupt()
         assert report["reconnects"] == 0
         assert report["sent"] == report["acked"] > 0
         (entry,) = [each for each in verified(hub)["entries"] if each["device"] == "good"]

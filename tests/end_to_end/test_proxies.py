@@ -1,65 +1,120 @@
-"""The walk with proxies: nginx that ends TLS before the hub, and an HTTP proxy between devices and the hub."""
+"""A hub behind nginx that ends TLS, and devices that reach a hub through an HTTP CONNECT proxy."""
 
-import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
-from tests.end_to_end.processes import HubProcess, telemetrio
-from tests.end_to_end.proxies import tls_ended_for, tunnels
-from tests.end_to_end.walking import Running, lines, online, until, verified
+from tests.client.servers import connect_proxy
+from tests.end_to_end.processes import HubProcess, rows, running, telemetrio, until
+
+NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+SHIPPED = Path(__file__).parents[2] / "configs" / "proxies" / "nginx.conf"
+#: All that a server needs beside the block that is shipped, with every file in a folder that anybody may write.
+AROUND = """\
+daemon off;
+worker_processes 1;
+pid {here}/nginx.pid;
+error_log {here}/error.log;
+events {{}}
+http {{
+    access_log {here}/access.log;
+    client_body_temp_path {here}/body;
+    proxy_temp_path {here}/proxy;
+    fastcgi_temp_path {here}/fastcgi;
+    uwsgi_temp_path {here}/uwsgi;
+    scgi_temp_path {here}/scgi;
+    {server}
+}}
+"""
+
+
+@contextmanager
+def nginx(here: Path, hub: HubProcess) -> Iterator[str]:
+    """The shipped configuration in front of ``hub``, with the certificate that init made; the URL of it."""
+    if NGINX is None:
+        assert os.environ.get("CI") != "true", "nginx is not installed (Debian: nginx-light)"
+        pytest.skip("nginx is not installed (Debian: nginx-light)")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = SHIPPED.read_text()
+    for shipped, ours in (
+        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        ("127.0.0.1:8443", hub.url.removeprefix("ws://").replace("localhost", "127.0.0.1")),
+        ("/etc/telemetrio/", f"{hub.folder}/"),
+    ):
+        assert shipped in server
+        server = server.replace(shipped, ours)
+    (here / "nginx.conf").write_text(AROUND.format(here=here, server=server))
+    command = [NGINX, "-p", str(here), "-e", str(here / "error.log"), "-c", str(here / "nginx.conf")]
+    with (here / "out").open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+        try:
+            until(lambda: listens(port, process))
+            yield f"wss://localhost:{port}"
+        finally:
+            process.terminate()
+
+
+def listens(port: int, process: "subprocess.Popen[bytes]") -> bool:
+    assert process.poll() is None, "nginx ended at once"
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.slow
-def test_a_hub_behind_nginx_that_ends_tls(tmp_path: Path) -> None:
-    with HubProcess.make(tmp_path / "lab", settings={"TELEMETRIO_TLS__INSECURE_WS": "true"}) as hub:
-        assert hub.url.startswith("ws://")
-        address = hub.url.removeprefix("ws://").replace("localhost", "127.0.0.1")
-        with tls_ended_for(address, hub.folder, tmp_path / "nginx") as url:
-            hub.url = url
-            with Running(hub, ("devices", "fleet", "demo", "-n", "5")) as fleet:
-                until(lambda: len(online(hub)) == 5, "five devices online through nginx", fleet)
-                sent = hub.run("send", "freezer-01", "set_setpoint", "temperature=-21", "-o", "json")
-                assert sent.returncode == 0, sent.stderr
-                assert [each["state"] for each in json.loads(sent.stdout)] == ["succeeded"]
-                tail = lines(hub.run("tail", "pump-01", "-n", "5"))
-                assert {each["device"] for each in tail} == {"pump-01"}
-                code, report = fleet.stop()
-            assert code == 0, fleet.log.read_text()
-            assert report["waiting"] == 0
-            assert report["reconnects"] == 0
-            assert lines(hub.run("query", "--device", "freezer-01", "--last", "10m"))
-            told = verified(hub)
-        assert told["received"] == told["stored"] + sum(told["rejected"].values()) == report["acked"]
+def test_device_and_operator_behind_nginx(tmp_path: Path) -> None:
+    here = tmp_path / "nginx"
+    here.mkdir()
+    hub = HubProcess.make(tmp_path / "hub", settings={"TELEMETRIO_TLS__INSECURE_WS": "true"})
+    with hub, nginx(here, hub) as front:
+        assert hub.url.startswith("ws://"), "TLS is nginx's"
+        hub.url = front  # from here on nobody dials the hub itself
+        words = ("devices", "run", "--id", "freezer", "--model", "cold-chain-freezer", "--every", "0.1s")
+        with running(hub, *words) as device:
+            until(lambda: any(row["state"] == "online" for row in rows(hub.run("devices", "ls"))))
+            (sent,) = rows(hub.run("send", "freezer", "set_setpoint", "temperature=-22"))
+            assert sent["state"] == "succeeded"
+            assert len(rows(hub.run("tail", "freezer", "-n", "20"))) == 20
+            told = device.interrupt()
+        assert told["acked"] == told["sent"] > 20
+        assert told["reconnects"] == 0
+        assert rows(hub.run("query", "temperature", "--device", "freezer", "--last", "10m", "--agg", "count"))
+        (entry,) = rows(hub.run("ledger", "--verify"))
+        assert entry["balanced"]
+        assert entry["received"] == entry["stored"] + sum(entry["rejected"].values()) == told["sent"]
+        assert "GET /v1/device" in (here / "access.log").read_text()
         assert hub.stop() == 0
 
 
 @pytest.mark.slow
-def test_a_device_and_an_operator_through_an_http_proxy(tmp_path: Path) -> None:
-    with HubProcess.make(tmp_path / "lab") as hub, tunnels() as proxy:
-        behind = {"HTTPS_PROXY": proxy.url, "NO_PROXY": "", "no_proxy": "", "https_proxy": ""}
-        there = f"CONNECT {hub.url.removeprefix('wss://')}"
-        with Running(hub, ("devices", "host", "--id", "lab-pc"), behind) as host:
-            until(lambda: online(hub), "the device online through the proxy", host)
-            assert set(proxy.asked) == {there}, "enrolled through it, linked through it, and nothing else"
-            asked = len(proxy.asked)
-            url = {"TELEMETRIO_URL": hub.url}
-            through = telemetrio("send", "lab-pc", "identify", folder=hub.folder, env=url | behind)
-            assert through.returncode == 0, through.stderr
-            assert proxy.asked[asked:] == [there]
-            exempt = telemetrio("devices", "ls", folder=hub.folder, env=url | behind | {"NO_PROXY": "localhost"})
-            assert exempt.returncode == 0, exempt.stderr
-            assert len(proxy.asked) == asked + 1, "NO_PROXY is obeyed"
-            code, report = host.stop()
-        assert code == 0, host.log.read_text()
-        assert report["sent"] == report["acked"] > 0
-        assert verified(hub)["received"] == report["acked"]
+def test_a_device_through_an_http_connect_proxy_and_past_it(tmp_path: Path) -> None:
+    hub = HubProcess.make(tmp_path / "hub")
 
+    def device(name: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        words = ("devices", "run", "--id", name, "--model", "air-quality", "--every", "0.1s", "--seconds", "2")
+        clean = dict.fromkeys(("https_proxy", "no_proxy", "NO_PROXY"), "")
+        return telemetrio(*words, folder=hub.folder, env={**clean, "TELEMETRIO_URL": hub.url, **environment})
 
-def test_a_proxy_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with HubProcess.make(tmp_path / "lab") as hub:
-        gone = {"TELEMETRIO_URL": hub.url, "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "", "no_proxy": ""}
-        failed = telemetrio("devices", "ls", folder=hub.folder, env=gone)
-        assert failed.returncode == 3
-        assert "127.0.0.1:9" in failed.stderr
-        assert "HTTPS_PROXY" in failed.stderr
+    async def main() -> None:
+        async with connect_proxy() as proxy:
+            through = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}
+            told = rows(await trio.to_thread.run_sync(lambda: device("through", **through)))[0]
+            assert told["acked"] == told["sent"] > 0
+            there = hub.url.removeprefix("wss://")
+            assert proxy.asked == [f"CONNECT {there} HTTP/1.1"] * 2, "once to enrol, once to stream"
+            exempt = {**through, "NO_PROXY": "example.org,localhost"}
+            told = rows(await trio.to_thread.run_sync(lambda: device("past", **exempt)))[0]
+            assert told["acked"] == told["sent"] > 0
+            assert len(proxy.asked) == 2
+
+    with hub:
+        trio.run(main)
+        entries = rows(hub.run("ledger", "--verify"))
+        assert [(entry["device"], entry["balanced"]) for entry in entries] == [("past", True), ("through", True)]
+        assert hub.stop() == 0

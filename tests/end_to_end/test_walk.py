@@ -12,8 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.end_to_end.processes import HubProcess
-from tests.end_to_end.walking import Running, lines, online, until, verified
+from tests.end_to_end.processes import HubProcess, online, rows, running, until, verified
 
 README = Path(__file__).parents[2] / "README.md"
 SAMPLE_SECONDS = 0.05
@@ -59,8 +58,8 @@ def measured(readings: list[tuple[float, float]]) -> float:
 
 def stored(hub: HubProcess, metric: str, device: str) -> list[tuple[float, float]]:
     """Readings of the host: seconds since the epoch, value."""
-    rows = lines(hub.run("query", metric, "--device", device, "--last", "10m"))
-    return [(datetime.fromisoformat(row["time"]).timestamp(), row["value"]) for row in rows]
+    found = rows(hub.run("query", metric, "--device", device, "--last", "10m"))
+    return [(datetime.fromisoformat(row["time"]).timestamp(), row["value"]) for row in found]
 
 
 def written(section: str) -> list[list[list[str]]]:
@@ -75,15 +74,14 @@ def written(section: str) -> list[list[list[str]]]:
 
 @pytest.mark.slow
 def test_the_walk_of_the_readme(tmp_path: Path) -> None:
-    (init, serve, *terminals, dash), anywhere = written("Step by step, in separate terminals")
+    (init,), _, (serve, *terminals, dash), anywhere = written("Step by step, in separate terminals")
     assert (init[1], serve[1:], dash[1:]) == ("init", ["hub", "serve"], ["dash"])
     with HubProcess.make(tmp_path / "lab") as hub:
-        host, fleet = (Running(hub, tuple(command[1:])) for command in terminals)
-        with host, fleet:
-            until(lambda: len(online(hub)) == 26, "host and fleet online", host, fleet)
-            models = {each["model"] for each in lines(hub.run("devices", "ls"))}
+        with running(hub, *terminals[0][1:]) as host, running(hub, *terminals[1][1:]) as fleet:
+            until(lambda: len(online(hub)) == 26)
+            models = {each["model"] for each in rows(hub.run("devices", "ls"))}
             assert models == {"host", "weather-station", "cold-chain-freezer", "power-meter", "pump", "air-quality"}
-            told = {command[1]: lines(hub.run(*command[1:])) for command in anywhere}
+            told = {command[1]: rows(hub.run(*command[1:])) for command in anywhere}
             assert told.keys() == {"devices", "tail", "query", "send", "commands", "ledger"}
             assert len(told["devices"]) == 26
             assert [each["metric"] for each in told["tail"]] == ["cpu_percent"] * 5
@@ -92,29 +90,29 @@ def test_the_walk_of_the_readme(tmp_path: Path) -> None:
             (command,) = told["commands"]
             assert (command["device"], command["name"], command["state"]) == ("freezer-01", "set_setpoint", "succeeded")
             assert all(each["balanced"] for each in told["ledger"])
-            for command_line in (host, fleet):
-                code, report = command_line.stop()
-                assert code == 0, command_line.log.read_text()
-                assert report["waiting"] == 0
-                assert report["sent"] == report["acked"]
-        told = verified(hub)
-        assert told["lost"] == told["dropped"] == told["pending"] == 0
-        assert told["received"] == told["stored"] + sum(told["rejected"].values()) > 1000
+            reports = [host.interrupt(), fleet.interrupt()]
+        assert [(report["waiting"], report["problems"]) for report in reports] == [(0, [])] * 2
+        sent = sum(report["sent"] for report in reports)
+        assert sent == sum(report["acked"] for report in reports) > 1000
+        account = verified(hub)
+        assert account["lost"] == account["dropped"] == account["pending"] == 0
+        assert account["received"] == account["stored"] + sum(account["rejected"].values()) == sent
         assert hub.stop() == 0
-        verified(hub)  # and with the hub down
+        assert verified(hub)["received"] == sent, "and with the hub down"
+    assert "Traceback" not in hub.log()
 
 
 @pytest.mark.slow
 def test_the_host_device_agrees_with_psutil(tmp_path: Path) -> None:
     observer = Observer()
     with HubProcess.make(tmp_path / "lab") as hub:
-        with Running(hub, ("devices", "host", "--id", "lab-pc", "--every", "0.5s")) as host:
-            until(lambda: online(hub), "the host device online", host)
+        with running(hub, "devices", "host", "--id", "lab-pc", "--every", "0.5s"):
+            until(lambda: bool(online(hub)))
             observer.start()
             began = time.time()
-            until(lambda: time.time() - began > WATCH_SECONDS, "the time of the comparison")
+            until(lambda: time.time() - began > WATCH_SECONDS)
             disk, memory = psutil.disk_usage("/").percent, psutil.virtual_memory()
-            until(lambda: stored(hub, "cpu_percent", "lab-pc")[-1][0] > time.time() - 1, "the last readings")
+            until(lambda: stored(hub, "cpu_percent", "lab-pc")[-1][0] > time.time() - 1)
             observer.done.set()
             observer.join()
         every = stored(hub, "cpu_percent", "lab-pc")
@@ -128,6 +126,6 @@ def test_the_host_device_agrees_with_psutil(tmp_path: Path) -> None:
         assert measured(halves[1]) > 100 / (psutil.cpu_count() or 1) - CPU_TOLERANCE * 2, "the load was not seen"
         assert stored(hub, "disk_percent", "lab-pc")[-1][1] == pytest.approx(disk, abs=1)
         assert stored(hub, "memory_percent", "lab-pc")[-1][1] == pytest.approx(memory.percent, abs=5)
-        (shown,) = lines(hub.run("devices", "show", "lab-pc", "-o", "json"))
+        (shown,) = rows(hub.run("devices", "show", "lab-pc", "-o", "json"))
         assert shown["reported"]["memory_bytes"] == memory.total
         assert shown["reported"]["processors"] == psutil.cpu_count()

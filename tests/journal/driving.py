@@ -62,7 +62,10 @@ class Life:
         self.durable = 0
 
     def snapshot(self) -> bytes:
-        return b"marks up to %d" % max(self.appended, default=0)
+        marks = b"marks up to %d" % max(self.appended, default=0)
+        if not self.appended:  # a new journal opens with them, and may be cut off while it does
+            self.appended[1] = marks
+        return marks
 
     def live(self, steps: list[int | str]) -> bool:
         """Append payloads of these sizes, ``sync`` (wait) and ``roll`` in between; whether it lived to the end."""
@@ -75,13 +78,7 @@ class Life:
 
     async def _live(self, steps: list[int | str]) -> None:
         journal = Journal(DIRECTORY, self.files, InlineWorker(), snapshot=self.snapshot, **self.options)
-        try:
-            recovery = await journal.open()
-        except PowerCut:
-            self.appended = self.appended or {1: b"marks up to 0"}  # perhaps the first record is there
-            raise
-        if recovery.last == 0:
-            self.appended[journal.appended] = b"marks up to 0"
+        await journal.open()
         self.durable = max(self.durable, journal.durable)
         try:
             async with trio.open_nursery() as nursery:
