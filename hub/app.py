@@ -43,7 +43,7 @@ from hub.followers.live import LiveFollower
 from hub.followers.loop import Followers
 from hub.followers.store import MirrorFollower, StoreFollower
 from hub.ingest.credit import Credit
-from hub.ingest.ingest import Ingest
+from hub.ingest.ingest import FOR_EVER, Ingest
 from hub.ingest.marks import Marks
 from hub.journal import Journal, JournalFailed
 from hub.log import configure
@@ -179,7 +179,7 @@ async def _wire(
     clock, limits = ports.clock, settings.limits
     ingest = Ingest(
         journal, marks, clock, Credit(limits.ingest_mb * MIB, limits.links), identity, models.get,
-        frame=limits.frame_bytes, idle=limits.idle_seconds * 2.5,
+        frame=limits.frame_bytes, idle=limits.idle_seconds * 2.5, kept_for=settings.store.retention_us or FOR_EVER,
     )  # fmt: skip
     registry = Registry(state, state_worker, clock, ports.randomness)
     router = Router(state, state_worker, clock, ports.randomness, registry, models.get)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from hub.ingest.credit import Credit
 from hub.ingest.intake import Intake, Superseded
@@ -15,6 +16,8 @@ from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.kept import Birth, Born, EpochGiven, Expired, Gap, Marked, Verdict
 from hub.wire.messages import MAX_FRAME, Declared, Dropped, Hello, Welcome
 from hub.wire.records import pack_born, pack_epoch, pack_expired, pack_gap
+
+FOR_EVER: Final = 2**62  # us
 
 
 @dataclass
@@ -64,11 +67,14 @@ class Ingest:
         *,
         frame: int = MAX_FRAME,
         idle: float = 50.0,
+        kept_for: int = FOR_EVER,
     ) -> None:
+        """``kept_for``: us; readings that are older have expired when they come, and are rejected."""
         self.journal = journal
         self.marks = marks
         self.clock = clock
         self.credit = credit
+        self.kept_for = kept_for
         self.duplicates = self.frames = self.readings = self.rejected = self.refused = self.conflicts = 0
         self._log = log
         self._models = models

@@ -72,12 +72,15 @@ class Intake:
             type(batch) is Row
             and batch.time is not None
             and EARLIEST <= batch.time <= received + AHEAD
+            and batch.time >= received - ingest.kept_for
             and numbering.double < seq
         ):
             verdict = self._quick(batch.values)
         if verdict is None:
             trusted = received + CLOCK_SLACK >= ingest.marks.newest
-            verdict, base, rows = self._judge.judge(batch, Now(received, self._uptime_base, trusted))
+            verdict, base, rows = self._judge.judge(
+                batch, Now(received, self._uptime_base, trusted, received - ingest.kept_for)
+            )
             if seq <= numbering.double:
                 verdict = rewound(verdict)
         before = numbering.rows
@@ -108,7 +111,7 @@ class Intake:
             or seq != numbering.prefix + 1
             or numbering.held
             or numbering.double >= seq
-            or run.times.min() < EARLIEST
+            or run.times.min() < max(EARLIEST, received - ingest.kept_for)
             or run.times.max() > received + AHEAD
         ):
             return False

@@ -16,15 +16,17 @@ AHEAD: Final = 300 * SECOND  # how far a device's clock may be ahead of the hub'
 UNSET: Final = Fault("clock_unset", "the time is on no clock that is set: send uptime in hello, or null")
 FUTURE: Final = Fault("future_time", "the time is more than 5 min after the hub's")
 PAST: Final = Fault("past_time", "the time is before 2000-01-01")
+OLD: Final = Fault("past_time", "the time is older than what the hub keeps (store.retention)")
 
 
 class Now(NamedTuple):
     """What times are judged against. ``uptime_base``: hub time at which the device booted, null when it did not say.
-    ``trusted``: whether the hub's own clock is fit to judge."""
+    ``trusted``: whether the hub's own clock is fit to judge. ``oldest``: us; what is earlier has expired already."""
 
     received: int
     uptime_base: int | None
     trusted: bool = True
+    oldest: int = EARLIEST
 
 
 class Timed(NamedTuple):
@@ -50,6 +52,8 @@ def judge_time(time: int | None, now: Now) -> Timed:
             return Timed(base, GOOD, (FUTURE,))
         if time < EARLIEST:
             return Timed(base, GOOD, (PAST,))
+        if time < now.oldest:
+            return Timed(base, GOOD, (OLD,))
     return Timed(base, GOOD)
 
 
@@ -65,7 +69,7 @@ def judge_times(times: Regular | Offsets, now: Now) -> Timed:
         base = now.uptime_base
     elif first < UPTIME_END:
         return Timed(0, GOOD, _faults(_rows(times), now))
-    if not now.trusted or (first + base >= EARLIEST and last + base <= now.received + AHEAD):
+    if not now.trusted or (first + base >= max(EARLIEST, now.oldest) and last + base <= now.received + AHEAD):
         return Timed(base, GOOD)
     return Timed(base, GOOD, _faults(_rows(times) + base, now))
 
@@ -92,5 +96,6 @@ def _faults(rows: npt.NDArray[np.int64], now: Now) -> tuple[Fault, ...]:
     found = [UNSET._replace(rows=unset)]
     if now.trusted:
         found.append(PAST._replace(rows=(rows < EARLIEST) & ~unset))
+        found.append(OLD._replace(rows=(rows < now.oldest) & (rows >= EARLIEST) & ~unset))
         found.append(FUTURE._replace(rows=rows > now.received + AHEAD))
     return tuple(fault for fault in found if fault.rows is not None and fault.rows.any())

@@ -256,3 +256,13 @@ async def test_marks_survive_a_restart_and_a_hub_that_lost_a_record_asks_for_it_
         assert (opening.welcome.through, opening.welcome.held) == (2, ((4, 5),))
         assert opening.intake.keep(*row(3)).through == 5
         assert opening.intake.keep(*row(6)).through == 6
+
+
+async def test_what_has_expired_when_it_comes_is_rejected() -> None:
+    async with house() as hub:
+        hub.ingest.kept_for = 3_600_000_000
+        intake = hub.open().intake
+        assert intake.keep(*row(1, NOON - 3_600_000_000)).verdict.rejected == 0
+        (rejection,) = intake.keep(*row(2, NOON - 3_600_000_001)).verdict.rejections
+        assert (rejection.code, rejection.readings) == ("past_time", 1)
+        assert "store.retention" in rejection.text

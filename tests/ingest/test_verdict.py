@@ -60,6 +60,7 @@ def test_each_value_has_its_verdict(index: int, value: Any, code: str | None) ->
 
 HOUR = 3600 * 1_000_000
 UP = Now(NOON, NOON - HOUR)
+SHORT = Now(NOON, None, oldest=NOON - HOUR)  # of a hub that keeps readings for an hour
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,7 @@ UP = Now(NOON, NOON - HOUR)
         (EARLIEST, NOW, 0, None), (EARLIEST - 1, NOW, 0, "past_time"), (UPTIME_END, NOW, 0, "past_time"),
         (UPTIME_END - 1, NOW, 0, "clock_unset"), (0, NOW, 0, "clock_unset"), (-1, UP, 0, "clock_unset"),
         (0, UP, NOON - HOUR, None), (HOUR, UP, NOON - HOUR, None), (HOUR + AHEAD + 1, UP, NOON - HOUR, "future_time"),
+        (NOON - HOUR, SHORT, 0, None), (NOON - HOUR - 1, SHORT, 0, "past_time"), (EARLIEST - 1, SHORT, 0, "past_time"),
         (NOON + 2 * AHEAD, Now(NOON, None, False), 0, None), (EARLIEST - 1, Now(NOON, None, False), 0, None),
     ],
 )  # fmt: skip
