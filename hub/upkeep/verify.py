@@ -14,12 +14,13 @@ from hub.followers.tally import Key, Tally, touched
 from hub.journal.segments import SegmentReader, segment_path, segments
 from hub.ports import Files
 from hub.state import AccountRow
-from hub.wire.kept import Birth, Entry, Kept
+from hub.upkeep.releases import Releases
+from hub.wire.kept import Birth, Entry, Kept, Removed, Retried
 from hub.wire.operator import LedgerEntry
 from hub.wire.records import RecordError, unpack
 
 PROBLEMS: Final = 100  # told one by one; what is beyond is counted
-CLAIMED: Final = ("kept", "dropped", "lost", "moved", "received", "rejected", "closed")
+CLAIMED: Final = ("kept", "dropped", "lost", "moved", "received", "rejected", "removed", "closed")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def verify(claims: Claims, files: Files) -> Recount:
     recount = Recount(claims.lsn)
     tally = Tally()
     accepted: dict[int, tuple[Key, int]] = {}
+    released = Releases()
     for entry in _entries(claims, files, recount):
         recount.records += 1
         tally.bring(touched([entry]), {})
@@ -70,6 +72,12 @@ def verify(claims: Claims, files: Files) -> Recount:
                 continue
             if readings := entry.verdict.received - entry.verdict.rejected:
                 accepted[entry.lsn] = key, readings
+            released.kept(entry)
+        elif isinstance(entry, Retried | Removed):
+            for text in released.problems(entry):
+                recount.problem(text)
+            if isinstance(entry, Retried):
+                accepted[entry.lsn] = (entry.device, entry.epoch), len(entry.readings)
         tally.book([entry])
     pending = _compare_store(claims, accepted, recount)
     _compare_ledger(claims, tally.rows, accepted, pending, recount)

@@ -1,5 +1,6 @@
 """Records of the journal: what is read back is what the tail handed out (P8)."""
 
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hub.wire import messages as m
 from hub.wire import records
 from hub.wire.codec import encode
-from hub.wire.kept import Birth, Born, EpochGiven, Gap, Kept, Marked, Verdict
+from hub.wire.kept import Birth, Born, EpochGiven, Freed, Gap, Kept, Marked, Refused, Removed, Retried, Verdict
 from hub.wire.rows import accepted_mask, event_time, resolved_times, row_count
 from tests.wire import strategies as draw
 from tests.wire.same import same
@@ -94,6 +95,31 @@ def test_epochs_and_gaps_come_back(previous: int | None) -> None:
     assert records.unpack(8, records.pack_gap(gap), {}) == gap
 
 
+moments = st.integers(0, 2**60)
+freed = st.builds(
+    Freed, draw.counts, st.builds(m.Declared, draw.names, draw.words, draw.ids), draw.ids, moments, draw.values
+)
+retried = st.builds(
+    Retried, st.just(12), draw.names, draw.names, draw.numbers, draw.numbers, moments, draw.counts,
+    st.sampled_from([m.GOOD, m.TIME_UNKNOWN, m.REWOUND]), draw.numbers, draw.words, moments,
+    st.lists(freed, max_size=4).map(tuple),
+)  # fmt: skip
+refused = st.builds(Refused, st.integers(-1, 2**31), draw.words, draw.ids)
+removed = st.builds(
+    Removed, st.just(12), draw.names, draw.numbers, draw.numbers, draw.words, moments,
+    st.lists(refused, max_size=4).map(tuple),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(retried | removed)
+def test_p8_what_left_quarantine_read_back_is_what_the_tail_had(left: Retried | Removed) -> None:
+    payload = records.pack_retried(left) if isinstance(left, Retried) else records.pack_removed(left)
+    read = records.unpack(12, payload, {})
+    assert type(read) is type(left)
+    assert same(astuple(read), astuple(left))  # type: ignore[arg-type]
+
+
 def test_marks_are_carried_and_not_read() -> None:
     payload = records.pack_marks(b"opaque")
     assert records.marks_snapshot(payload) == b"opaque"
@@ -115,7 +141,7 @@ def test_a_record_with_the_frame_of_another_is_an_error() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.binary(max_size=80), st.integers(0, 6))
+@given(st.binary(max_size=80), st.integers(0, 8))
 def test_any_bytes_are_a_record_or_an_error(payload: bytes, kind: int) -> None:
     for candidate in (payload, bytes([kind]) + payload):
         try:
