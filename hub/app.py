@@ -235,7 +235,7 @@ async def _wire(
         quarantine=Desk(state, state_worker, booked), reload=reload,
     )  # fmt: skip
     edge = Edge(rooms, Limits(silence=limits.idle_seconds, frame=limits.frame_bytes, half_open=limits.half_open,
-                              links=limits.links))  # fmt: skip
+                              links=limits.links, dials_per_second=limits.dials_per_second))  # fmt: skip
     members: list[Follower] = [
         Acks(edge.acked, edge.rejected, registry.position),
         LiveFollower(live.publish),
