@@ -169,7 +169,10 @@ class Conversation:
             await device.woken()
 
     async def _send(self, held: Held) -> bool:
-        """Send the oldest that has not been sent; False when the window is closed."""
+        """Send the oldest that has not been sent; False when the window is closed, or the hub is about to go: it acks
+        what it has, and the rest waits for the next link."""
+        if self._session.retry_after is not None:
+            return False
         if held.frame is None:
             await self._spool.spend(held)
             if self._spool.peek() is not held:

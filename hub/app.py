@@ -34,7 +34,7 @@ from hub.data_directory import (
 from hub.edge.edge import Edge
 from hub.edge.http import application, serve_http
 from hub.edge.listener import Limits
-from hub.edge.rooms import Rooms
+from hub.edge.rooms import Desk, Rooms
 from hub.followers.account import AccountFollower
 from hub.followers.acks import Acks
 from hub.followers.base import Follower
@@ -47,7 +47,7 @@ from hub.ingest.ingest import FOR_EVER, Ingest
 from hub.ingest.marks import Marks
 from hub.journal import Journal, JournalFailed
 from hub.log import configure
-from hub.model import Model
+from hub.model import Model, ModelError
 from hub.ports import Ports, Worker
 from hub.preflight import device_models, mirror_token, server_tls
 from hub.query import Columns, Question
@@ -61,6 +61,10 @@ READY_FILE: Final = "hub.json"  # in the data directory while the hub takes link
 #: thresholds the collector walks them again and again: measured, a third of all time when rows come at full speed.
 COLLECT: Final = (100_000, 20, 20)
 CATCH_UP_SECONDS: Final = 20.0  # for followers at the end; what they miss they take at the next start
+BOOKED_SECONDS: Final = (
+    20.0  # for the account to book what an operator changes in quarantine; it takes a second at most
+)
+STORED_SECONDS: Final = 5.0  # for the store, which may be down: then the answer does not wait for it
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +138,7 @@ async def run_hub(
     task_status: trio.TaskStatus[House] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a hub until ``stop`` is set, then drain it. ``started`` when it takes links; HubError when it cannot."""
-    tls, models = server_tls(settings), device_models(settings)
+    tls, models = server_tls(settings), dict(device_models(settings))
     worker, state_worker, store_worker = ports.worker(), ports.worker(), ports.worker()
     async with (
         own_directory(settings, ports),
@@ -172,7 +176,7 @@ async def _wire(
     marks: Marks,
     store: Store,
     store_worker: Worker,
-    models: Mapping[str, Model],
+    models: dict[str, Model],
     identity: str,
 ) -> House:
     """Make every room and hand each what it needs of the others."""
@@ -206,14 +210,36 @@ async def _wire(
     async def counts(device: str | None) -> Counts:
         return await reader.run(store.counts, device)
 
+    async def booked(lsn: int) -> None:
+        await journal.wait_durable(lsn)
+        with trio.move_on_after(BOOKED_SECONDS) as scope:
+            await followers.reached(lsn, ("account",))
+        if scope.cancelled_caught:
+            raise StateError(f"the account is behind; what was recorded is booked later: {' '.join(problems())}")
+        with trio.move_on_after(STORED_SECONDS):
+            await followers.reached(lsn, (store.name,))
+
+    async def reload() -> list[str]:
+        try:
+            read = await state_worker.run(device_models, settings)
+        except HubError as error:
+            raise ModelError(str(error)) from None
+        changed = sorted(name for name in read.keys() | models.keys() if read.get(name) != models.get(name))
+        models.clear()
+        models.update(read)
+        ingest.models_changed()
+        log.info("models read again", changed=changed)
+        return changed
+
     ledger = Ledger(journal, state, state_worker, counts, registry.next)
     rooms = Rooms(
         ingest=ingest, journal=journal, registry=registry, router=router, live=live, clock=clock, models=models,
         log=identity, version=version("telemetrio"), directory=journal.directory, ask=ask, stored=stored,
         ledger=ledger.entries, twin=twin, followers=lambda: followers.status(), problems=lambda: problems(),
+        quarantine=Desk(state, state_worker, booked), reload=reload,
     )  # fmt: skip
     edge = Edge(rooms, Limits(silence=limits.idle_seconds, frame=limits.frame_bytes, half_open=limits.half_open,
-                              links=limits.links))  # fmt: skip
+                              links=limits.links, dials_per_second=limits.dials_per_second))  # fmt: skip
     control = ControlFollower(state, state_worker, clock, router)
     members: list[Follower] = [
         Acks(edge.acked, edge.rejected, registry.position),

@@ -77,6 +77,7 @@ class LimitsSection(Section):
     half_open: Annotated[int, Field(ge=1)] = 256
     ingest_mb: Annotated[int, Field(ge=1)] = 256
     idle_seconds: Annotated[float, Field(ge=1)] = 20.0
+    dials_per_second: Annotated[float, Field(gt=0)] = 200.0
 
 
 class JournalSection(Section):

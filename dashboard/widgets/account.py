@@ -59,9 +59,9 @@ def _readings(text: Text, entry: LedgerEntry, look: Look, width: int) -> None:
     _line(text, "  rejected", sum(entry["rejected"].values()), look.text, width, look, look.warn)
     for reason, count in sorted(entry["rejected"].items()):
         _line(text, f"    {safe_text(reason, 16)}", count, look.muted, width, look)
-    for title in ("expired", "removed"):
-        if entry[title]:
-            _line(text, f"  {title}", entry[title], look.text, width, look)
+    for title, count in (("expired", entry["expired"]), ("removed", sum(entry["removed"].values()))):
+        if count:
+            _line(text, f"  {title}", count, look.text, width, look)
 
 
 def _line(text: Text, title: str, count: int, style: str, width: int, look: Look, alarm: str = "") -> None:

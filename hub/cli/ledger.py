@@ -108,12 +108,13 @@ def sums(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     total["batches"] = sum(entry["next"] - 1 for entry in entries)
     for name in _RANGES:
         total[name] = sum(count(entry[name]) for entry in entries)
-    for name in ("received", "stored", "pending", "expired", "removed"):
+    for name in ("received", "stored", "pending", "expired"):
         total[name] = sum(entry[name] for entry in entries)
-    total["rejected"] = {}
-    for entry in entries:
-        for reason, readings in entry["rejected"].items():
-            total["rejected"][reason] = total["rejected"].get(reason, 0) + readings
+    for name in ("rejected", "removed"):
+        total[name] = {}
+        for entry in entries:
+            for key, readings in entry[name].items():
+                total[name][key] = total[name].get(key, 0) + readings
     return total
 
 

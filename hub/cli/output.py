@@ -15,7 +15,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FORMULA: Final = tuple("=+-@\t\r")  # how a spreadsheet recognises a formula
 _WIDE: Final = 10_000  # columns of a table that no terminal shows: nothing is cut
 #: Keys of the hub's answers that hold us since the epoch; people and programs get RFC 3339.
-TIMES: Final = frozenset({"time", "since", "last_seen", "created", "expiry", "changed", "at"})
+TIMES: Final = frozenset({"time", "since", "last_seen", "created", "expiry", "changed", "at", "first_at", "last_at"})
 
 
 def chosen(output: Output) -> Format:

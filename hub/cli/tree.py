@@ -30,6 +30,7 @@ _GROUPS: Final = {
             "serve": ("hub:serve", "Run the hub until SIGTERM or Ctrl-C."),
             "check": ("hub:check", "Check the settings; every mistake is told."),
             "status": ("hub:status", "How the running hub is."),
+            "reload": ("quarantine:reload", "Let the running hub read its models again."),
         },
     ),
     "devices": (
@@ -50,6 +51,15 @@ _GROUPS: Final = {
             "ls": ("commands:ls", "List commands, newest first."),
             "show": ("commands:show", "One command."),
             "cancel": ("commands:cancel", "Take a command back."),
+        },
+    ),
+    "quarantine": (
+        "Readings that were rejected, with their values.",
+        {
+            "ls": ("quarantine:ls", "Count them by device, metric and reason."),
+            "show": ("quarantine:show", "List them one by one."),
+            "retry": ("quarantine:retry", "Judge them again by the models as they are now, and store what is good."),
+            "drop": ("quarantine:drop", "Remove them; the ledger says who did."),
         },
     ),
     "config": (

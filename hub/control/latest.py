@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hub.control.tracks import Reading, Shape, Track
 from hub.model import Model
-from hub.wire.kept import Birth, Entry, Kept
+from hub.wire.kept import Birth, Entry, Kept, Retried
 from hub.wire.messages import TIME_UNKNOWN, Array, Columns, Declared, Offsets, Row, Value
 from hub.wire.rows import accepted_mask, resolved_times
 
@@ -32,6 +32,8 @@ class Latest:
         tracks = self.tracks
         for entry in entries:
             if type(entry) is not Kept:
+                if type(entry) is Retried:
+                    self._retried(entry, moved)
                 continue
             _, birth, epoch, seq, received, base, _, verdict, body, _, _ = entry
             if verdict.quality == TIME_UNKNOWN:
@@ -62,6 +64,11 @@ class Latest:
                 continue
             if moved is not None:
                 moved.add(track)
+
+    def _retried(self, retried: Retried, moved: "set[Track] | None") -> None:
+        track = self.tracks.get(retried.device)
+        if track is not None and _merge_retried(track, retried) and moved is not None:
+            moved.add(track)
 
     def track(self, birth: Birth) -> Track:
         """The track of the birth's device, with this as its birth."""
@@ -97,6 +104,26 @@ def _merge_row(track: Track, kept: Kept, body: Row, time: int) -> bool:
             continue
         series.order = order
         series.kept = kept
+        series.moved += 1
+        any_moved = True
+    return any_moved
+
+
+def _merge_retried(track: Track, retried: Retried) -> bool:
+    """What left quarantine is ordered by when it was measured, not by when it was let out. Whether any series moved."""
+    if retried.quality == TIME_UNKNOWN:
+        return False
+    any_moved = False
+    for row, metric, _, time, value in retried.readings:
+        if metric.name not in track.shape.names:
+            continue
+        index = track.shape.names.index(metric.name)
+        series = track.series[index]
+        order = (min(time, retried.received), retried.epoch, retried.seq, row)
+        if order <= series.order or order <= track.order:
+            continue
+        series.order = order
+        series.reading, series.kept = Reading(time, track.shape.shown(index, value), retried.quality), None
         series.moved += 1
         any_moved = True
     return any_moved

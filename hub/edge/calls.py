@@ -1,81 +1,21 @@
 """The verbs that operators call: who may, with which arguments, and who answers. What is not said here is refused."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
-from hub.control.errors import ControlRefused
 from hub.control.tokens import Principal
+from hub.edge.arguments import Arguments, Refused
 from hub.edge.auth import may_call
+from hub.edge.quarantine import QuarantineCalls
 from hub.edge.rooms import Rooms
-from hub.model import Model
+from hub.model import Model, ModelError
 from hub.query.question import Question
 from hub.wire.messages import Plain
 from hub.wire.operator import VERBS, DeviceDetail, LedgerEntry, Pin, Status, StoredCounts
 
 COMMANDS_LISTED: Final = 100  # when the operator names no limit
 COMMANDS_MOST: Final = 10_000
-
-
-class Refused(ControlRefused):
-    """The request cannot be done; ``code`` is one of FAILURES."""
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """What an operator sent with a verb, read strictly: a wrong or unknown argument is named."""
-
-    verb: str
-    given: Mapping[str, Plain]
-
-    def only(self, *names: str) -> None:
-        """Raise Refused when there is any other."""
-        for name in self.given:
-            if name not in names:
-                allowed = ", ".join(names) or "none"
-                raise Refused("bad_request", f"{self.verb} has no argument {name[:64]!r}; it takes: {allowed}")
-
-    def text(self, name: str) -> str:
-        value = self.given.get(name)
-        if not isinstance(value, str) or not value:
-            raise self._wrong(name, "a text, and not an empty one")
-        return value
-
-    def optional_text(self, name: str) -> str | None:
-        return None if self.given.get(name) is None else self.text(name)
-
-    def number(self, name: str, default: int, least: int, most: int) -> int:
-        value = self.given.get(name, default)
-        if type(value) is not int or not least <= value <= most:
-            raise self._wrong(name, f"a whole number from {least} to {most}")
-        return value
-
-    def texts(self, name: str) -> list[str]:
-        value = self.given.get(name)
-        if value is None:
-            return []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self._wrong(name, "a list of texts")
-        return [str(item) for item in value]
-
-    def labels(self, name: str) -> dict[str, str]:
-        return {key: value for key, value in self.patch(name, nulls=False).items() if value is not None}
-
-    def patch(self, name: str, *, nulls: bool = True) -> dict[str, str | None]:
-        value = self.given.get(name)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            raise self._wrong(name, "a map of texts to texts")
-        patch: dict[str, str | None] = {}
-        for key, text in value.items():
-            if not (isinstance(text, str) or (nulls and text is None)):
-                raise self._wrong(name, "a map of texts to texts")
-            patch[key] = text
-        return patch
-
-    def _wrong(self, name: str, what: str) -> Refused:
-        return Refused("bad_request", f"{self.verb}: {name} must be {what}")
 
 
 Verb = Callable[[Arguments, Principal], Awaitable[Any]]
@@ -99,6 +39,8 @@ class Calls:
             "commands.list": self._commands,
             "commands.show": self._command,
             "commands.cancel": self._cancel,
+            **QuarantineCalls(rooms).verbs,
+            "models.reload": self._reload,
             "ledger": self._ledger,
             "ledger.pin": self._pin,
             "ledger.stored": self._stored,
@@ -146,6 +88,13 @@ class Calls:
         if model is None:
             raise Refused("unknown", f"no model {name[:64]!r} here; there are: {', '.join(sorted(self._rooms.models))}")
         return model.to_plain()
+
+    async def _reload(self, args: Arguments, _who: Principal) -> Any:
+        args.only()
+        try:
+            return {"changed": await self._rooms.reload()}
+        except ModelError as error:
+            raise Refused("conflict", f"{error}; the models stay as they were") from None
 
     async def _token(self, args: Arguments, who: Principal) -> Any:
         args.only("role", "name")
@@ -222,3 +171,6 @@ class Calls:
         lsn = args.number("lsn", 0, 0, (1 << 63) - 1)
         batches = await self._rooms.stored(lsn)
         return StoredCounts(lsn=lsn, batches=[[at, readings] for at, readings in batches])
+
+
+__all__ = ["Arguments", "Calls", "Refused"]

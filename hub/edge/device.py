@@ -182,6 +182,11 @@ class DeviceConversation:
             self._through = through
             self.outbox.ack(through, self.intake.window)
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing that the device has sent waits for its ack."""
+        return self._session.outstanding.batches == 0
+
     def end(self, ending: Ending) -> None:
         """End the conversation from outside, at once."""
         if self._ending is None:

@@ -1,7 +1,7 @@
 """The edge: everything that comes in through the hub's port."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -25,7 +25,10 @@ from hub.wire.messages import DEVICE_PATH, SUBPROTOCOL, Goaway, Reject
 from hub.wire.operator import Presence, Status
 
 DRAIN_SECONDS: Final = 5.0  # for links to end by themselves when the hub stops
-COME_BACK_SECONDS: Final = 2.0  # what devices are told to wait before they dial a restarted hub
+SETTLE_SECONDS: Final = 2.0  # of these, for what devices have under way to be acked
+LINGER_SECONDS: Final = 0.25  # a frame that crossed the goaway on its way here: a round trip
+LOOK_SECONDS: Final = 0.02
+COME_BACK_SECONDS: Final = 2.0  # what the first device is told to wait before it dials a restarted hub
 STATUS_SECONDS: Final = 1.0
 
 log = structlog.get_logger()
@@ -84,20 +87,35 @@ class Edge:
                     for listener in listeners:
                         await trio.aclose_forcefully(listener)
                     connections.cancel_scope.deadline = trio.current_time() + DRAIN_SECONDS
+                    await self._let_go()
             finally:
                 for listener in listeners:
                     await trio.aclose_forcefully(listener)
             background.cancel_scope.cancel()
 
     def drain(self) -> None:
-        """Stop accepting, tell everybody, and let ``serve`` return within DRAIN_SECONDS."""
+        """Stop accepting, tell everybody, and let ``serve`` return within DRAIN_SECONDS. Each device is told another
+        time to come back, so that a fleet does not dial a restarted hub at once."""
         self._draining = True
         self._accepting.cancel()
-        for conversation in list(self._desk.here.values()):
-            conversation.outbox.offer(Goaway(COME_BACK_SECONDS, "the hub restarts"))
-            conversation.outbox.close(CloseCode.DRAIN, "the hub restarts")
+        for number, conversation in enumerate(list(self._desk.here.values())):
+            wait = COME_BACK_SECONDS + number / self._limits.dials_per_second
+            conversation.outbox.offer(Goaway(wait, "the hub restarts"))
         for operator in list(self._operators):
             operator.end(Ending(CloseCode.DRAIN, "the hub restarts"))
+
+    async def _let_go(self) -> None:
+        """Close each device's link when all that it had sent is acked; those that still send, when the time is up."""
+        began = trio.current_time()
+        while self._desk.here and trio.current_time() < began + SETTLE_SECONDS:
+            await trio.sleep(LOOK_SECONDS)
+            if trio.current_time() >= began + LINGER_SECONDS:
+                self._close(lambda conversation: conversation.quiet)
+        self._close(lambda conversation: True)
+
+    def _close(self, which: Callable[[DeviceConversation], bool]) -> None:
+        for conversation in filter(which, list(self._desk.here.values())):
+            conversation.outbox.close(CloseCode.DRAIN, "the hub restarts")
 
     async def _tell_status(self) -> None:
         while True:

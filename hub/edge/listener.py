@@ -43,6 +43,7 @@ class Limits:
     frame: int = 65_536
     half_open: int = 256
     links: int = 12_000
+    dials_per_second: float = 200.0  # what a restarted hub is to meet: a third of the handshakes that a core can do
     origins: frozenset[str] = frozenset()  # browsers' pages that may open a link
 
 

@@ -10,12 +10,23 @@ from hub.control.router import Router
 from hub.ingest.ingest import Ingest
 from hub.journal import Journal
 from hub.model import Model
-from hub.ports import Clock
+from hub.ports import Clock, Worker
 from hub.query.question import Columns, Question
+from hub.state import State
 from hub.wire.messages import Plain
 from hub.wire.operator import FollowerStatus, LedgerEntry
 
 Twin = tuple[dict[str, Plain], dict[str, Plain]]
+
+
+@dataclass
+class Desk:
+    """Where quarantine is: calls of ``state`` go through ``worker``; ``booked`` waits until account and store have
+    taken in everything up to an LSN, StateError when they do not."""
+
+    state: State
+    worker: Worker
+    booked: Callable[[int], Awaitable[None]]
 
 
 @dataclass
@@ -37,4 +48,6 @@ class Rooms:
     ledger: Callable[[str | None], Awaitable[list[LedgerEntry]]]  # of one device, or of all
     twin: Callable[[str], Awaitable[Twin]]  # desired and reported properties
     followers: Callable[[], list[FollowerStatus]]
+    quarantine: Desk
+    reload: Callable[[], Awaitable[list[str]]]  # read the models again; the names of those that changed; ModelError
     problems: Callable[[], list[str]] = field(default=list)  # what is wrong now, a line each; none: ready

@@ -10,6 +10,7 @@ from hub.followers.tally import Key, Tally, touched
 from hub.ports import Worker
 from hub.state import AccountRow, State
 from hub.wire.kept import Entry
+from hub.wire.messages import Declared
 
 PACE_SECONDS: Final = (0.2, 1.0)  # between two commits: each costs a sync and a row per device, so they are gathered
 ROW_SECONDS: Final = 1e-3  # of pace for each row written: fifty times what a row costs, copies and all
@@ -87,4 +88,11 @@ class AccountFollower:
         with self._state.transaction():
             self._state.account.save(tally.rows.values())
             self._state.quarantine.add(reading for kept in tally.rejected for reading in rejected_readings(kept))
+            self._state.quarantine.remove(
+                (left.of, row, _name(metric)) for left in tally.left for row, metric, *_ in left.readings
+            )
             self._state.cursors.set(self.name, cursor)
+
+
+def _name(metric: "str | Declared") -> str:
+    return metric if isinstance(metric, str) else metric.name

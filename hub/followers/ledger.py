@@ -90,7 +90,8 @@ def ledger_entry(row: AccountRow, next: int, stored: int, pending: int, expired:
         device=row.device, epoch=row.epoch, next=next, kept=_pairs(row.kept), waiting=_pairs(waiting),
         dropped=_pairs(row.dropped), lost=_pairs(row.lost), moved=_pairs(row.moved), closed=row.closed,
         unknown_above=row.unknown_above, received=row.received, stored=stored, pending=pending,
-        rejected=dict(row.rejected), expired=expired, removed=0, dropped_readings=row.dropped_readings, balanced=True,
+        rejected=dict(row.rejected), expired=expired, removed=dict(row.removed),
+        dropped_readings=row.dropped_readings, balanced=True,
     )  # fmt: skip
     problem = _problem(entry, (row.kept, waiting, row.dropped, row.lost, row.moved))
     if problem is not None:
@@ -110,7 +111,7 @@ def _problem(entry: LedgerEntry, sets: Iterable[Ranges]) -> str | None:
     if total != entry["next"] - 1 or (total and union.pairs() != [(1, total)]):
         return f"of {entry['next'] - 1} batches {total} are accounted for"
     rejected = sum(entry["rejected"].values())
-    found = entry["stored"] + entry["pending"] + rejected + entry["expired"] + entry["removed"]
+    found = entry["stored"] + entry["pending"] + rejected + entry["expired"] + sum(entry["removed"].values())
     if found != entry["received"]:
         return f"{entry['received']} readings were received, {found} are accounted for"
     return None

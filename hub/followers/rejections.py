@@ -21,16 +21,18 @@ def rejected_readings(kept: Kept) -> Iterator[Rejected]:
     for metric, code, first, readings, text in kept.verdict.rejections:
         if isinstance(body, Malformed):
             yield Rejected(
-                kept.lsn, birth.device, kept.epoch, kept.seq, -1, "", None, kept.received, code, text or body.why, None
-            )
+                kept.lsn, birth.device, kept.epoch, kept.seq, -1, "", None, kept.received, code, text or body.why, None,
+                birth.model,
+            )  # fmt: skip
             continue
         for index, row, value in _values(kept, metric, first, readings):
-            name = birth.metrics[index].name if index < len(birth.metrics) else f"#{index}"
+            name, unit, kind = birth.metrics[index] if index < len(birth.metrics) else (f"#{index}", "", "")
             timed = times is not None and code not in TIMELESS and row < len(times)
             time = int(times[row]) if timed and times is not None else None
             yield Rejected(
-                kept.lsn, birth.device, kept.epoch, kept.seq, row, name, time, kept.received, code, text, value
-            )
+                kept.lsn, birth.device, kept.epoch, kept.seq, row, name, time, kept.received, code, text, value,
+                birth.model, unit, kind, kept.verdict.quality, kept.rows_before,
+            )  # fmt: skip
 
 
 def _values(kept: Kept, metric: int, first: int, readings: int) -> Iterator[tuple[int, int, Value]]:

@@ -1,10 +1,11 @@
 """Books entries into account rows: the one definition of what becomes of batches and readings. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from hub.state import AccountRow
-from hub.wire.kept import Entry, EpochGiven, Expired, Gap, Kept
+from hub.wire.kept import Entry, EpochGiven, Expired, Gap, Kept, Removed, Retried
 from hub.wire.ranges import Ranges
 
 Key: TypeAlias = tuple[str, int]  # device, epoch
@@ -19,7 +20,7 @@ def touched(entries: Iterable[Entry]) -> set[Key]:
     for entry in entries:
         if type(entry) is Kept:
             keys.add((entry.birth.device, entry.epoch))
-        elif type(entry) is Gap:
+        elif isinstance(entry, Gap | Retried | Removed):
             keys.add((entry.device, entry.epoch))
         elif type(entry) is EpochGiven:
             keys.add((entry.device, entry.epoch))
@@ -36,6 +37,7 @@ class Tally:
     def __init__(self) -> None:
         self.rows: dict[Key, AccountRow] = {}
         self.rejected: list[Kept] = []  # batches of which something was rejected
+        self.left: list[Retried | Removed] = []  # what left quarantine
 
     def bring(self, keys: Iterable[Key], base: Mapping[Key, AccountRow]) -> None:
         """Copy these rows from ``base``, or begin them; those that are here already stay."""
@@ -74,6 +76,8 @@ class Tally:
             elif isinstance(entry, Expired):
                 for device, epoch, readings in entry.readings:
                     self.rows[device, epoch].expired += readings
+            elif isinstance(entry, Retried | Removed):
+                self._leave(entry)
         for run in runs.values():
             run.book()
 
@@ -83,6 +87,16 @@ class Tally:
         for _, code, _, readings, _ in kept.verdict.rejections:
             rejected[code] = rejected.get(code, 0) + readings
         row.rejected = rejected
+
+    def _leave(self, left: Retried | Removed) -> None:
+        """Readings are rejected no more: the store has them, or somebody removed them."""
+        self.left.append(left)
+        row = self.rows[left.device, left.epoch]
+        rejected = Counter(row.rejected)
+        rejected.subtract(reading.code for reading in left.readings)
+        row.rejected = {code: readings for code, readings in rejected.items() if readings}
+        if isinstance(left, Removed):
+            row.removed = {**row.removed, left.by: row.removed.get(left.by, 0) + len(left.readings)}
 
     def _gap(self, gap: Gap) -> None:
         """A gap never covers what is here."""

@@ -1,6 +1,7 @@
 """Where telemetry enters: every hello and every batch becomes records here, and nowhere else."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,9 +14,9 @@ from hub.journal import Journal
 from hub.model.model import Model
 from hub.ports import Clock
 from hub.wire.errors import CloseCode, RemoteProtocolError
-from hub.wire.kept import Birth, Born, EpochGiven, Expired, Gap, Marked, Verdict
+from hub.wire.kept import Birth, Born, EpochGiven, Expired, Gap, Marked, Removed, Retried, Verdict
 from hub.wire.messages import MAX_FRAME, Declared, Dropped, Hello, Welcome
-from hub.wire.records import pack_born, pack_epoch, pack_expired, pack_gap
+from hub.wire.records import pack_born, pack_epoch, pack_expired, pack_gap, pack_removed, pack_retried
 
 FOR_EVER: Final = 2**62  # us
 
@@ -158,6 +159,16 @@ class Ingest:
             known = self._judges[key] = (model, Judge(model, hello))
         return known[1]
 
+    def models_changed(self) -> None:
+        """The models were read again: links that are open are judged by them from now on. A birth that fits its model
+        no more is judged as it was until its device says hello again, and is refused then."""
+        for key, (before, judge) in self._judges.items():
+            model = self._models(key[0])
+            if model is not None and model != before:
+                with suppress(RemoteProtocolError):
+                    judge.again(model)
+                    self._judges[key] = (model, judge)
+
     # --- what intakes use -----------------------------------------------------------------------------------------
 
     def roll(self) -> None:
@@ -187,6 +198,14 @@ class Ingest:
         told = tuple((device, epoch, count) for (device, epoch), count in sorted(readings.items()))
         expired = Expired(self.journal.appended + 1, through, before, self.clock.now(), told)
         return self.journal.append(pack_expired(expired), expired)
+
+    def release(self, make: Callable[[int], Retried | Removed]) -> int:
+        """Record what leaves quarantine; ``make`` is given the LSN of its record, which is returned."""
+        self._room()
+        left = make(self.journal.appended + 1)
+        payload = pack_retried(left) if isinstance(left, Retried) else pack_removed(left)
+        self.marks.apply(left)
+        return self.journal.append(payload, left)
 
     def count(self, verdict: Verdict, numbering: Numbering, received: int, batches: int = 1) -> None:
         """So many batches were kept, each with this verdict."""

@@ -62,6 +62,13 @@ class Judge:
             np.array([limits[side] for limits in self._quick[: self._floats]], np.float64) for side in (1, 2)
         )
         self._model = model.name
+        self._hello = hello
+
+    def again(self, model: Model) -> None:
+        """Judge by this model from now on, for every link that has this judge; RemoteProtocolError (MODEL_REFUSED) when
+        the birth does not fit it, and then nothing has changed."""
+        check_birth(model, self._hello)
+        self.__init__(model, self._hello)  # type: ignore[misc]
 
     def judge(self, batch: Batch, now: Now) -> Judged:
         """The verdict on any batch."""

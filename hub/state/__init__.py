@@ -5,11 +5,12 @@ from hub.state.commands import Change, is_final
 from hub.state.database import StateError
 from hub.state.devices import DeviceRow
 from hub.state.events import Deed
-from hub.state.quarantine import Rejected
+from hub.state.quarantine import Group, Rejected, Which
 from hub.state.state import State
 from hub.state.tokens import TokenRow
 from hub.state.twins import Twin
 
 __all__ = [
-    "AccountRow", "Change", "Deed", "DeviceRow", "Rejected", "State", "StateError", "TokenRow", "Twin", "is_final",
+    "AccountRow", "Change", "Deed", "DeviceRow", "Group", "Rejected", "State", "StateError", "TokenRow", "Twin",
+    "Which", "is_final",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from hub.wire.ranges import Ranges
 class AccountRow:
     """One epoch of one device. The four sets are disjoint; ``highest``: the highest seq that any of them names.
 
-    Copies share all but ``kept``: the other sets and ``rejected`` are replaced, never changed.
+    Copies share all but ``kept``: the other sets, ``rejected`` and ``removed`` are replaced, never changed.
     """
 
     device: str
@@ -29,16 +29,17 @@ class AccountRow:
     rejected: dict[str, int] = field(default_factory=dict)  # reason -> readings
     dropped_readings: int = 0  # as far as devices could tell
     expired: int = 0  # accepted readings that were too old to be kept any longer
+    removed: dict[str, int] = field(default_factory=dict)  # who -> readings dropped from quarantine
 
     @property
     def accepted(self) -> int:
-        return self.received - sum(self.rejected.values())
+        return self.received - sum(self.rejected.values()) - sum(self.removed.values())
 
     def copy(self) -> "AccountRow":
         """A twin that can be changed without changing this one."""
         return AccountRow(
             self.device, self.epoch, self.highest, self.kept.copy(), self.dropped, self.lost, self.moved, self.closed,
-            self.unknown_above, self.received, self.rejected, self.dropped_readings, self.expired,
+            self.unknown_above, self.received, self.rejected, self.dropped_readings, self.expired, self.removed,
         )  # fmt: skip
 
     def here(self) -> Ranges:
@@ -52,7 +53,7 @@ class AccountRow:
 
 _SELECT: Final = (
     "SELECT device, epoch, highest, kept, dropped, lost, moved, closed, unknown_above, received, rejected, "
-    "dropped_readings, expired FROM account"
+    "dropped_readings, expired, removed FROM account"
 )
 
 
@@ -88,14 +89,14 @@ class Account:
         """Store these as they are now. Only inside a transaction, with the cursor of what they cover."""
         self._database.write_many(
             "INSERT OR REPLACE INTO account (device, epoch, highest, kept, dropped, lost, moved, closed, "
-            "unknown_above, received, rejected, dropped_readings, expired) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "unknown_above, received, rejected, dropped_readings, expired, removed) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     row.device, row.epoch, row.highest, _text(row.kept), _text(row.dropped), _text(row.lost),
                     _text(row.moved), row.closed, row.unknown_above, row.received,
                     json.dumps(row.rejected) if row.rejected else "{}",
-                    row.dropped_readings, row.expired,
+                    row.dropped_readings, row.expired, json.dumps(row.removed) if row.removed else "{}",
                 )
                 for row in rows
             ),
@@ -103,10 +104,12 @@ class Account:
 
 
 def _row(row: tuple[Any, ...]) -> AccountRow:
-    device, epoch, highest, kept, dropped, lost, moved, closed, unknown, received, rejected, *more = row
+    device, epoch, highest, kept, dropped, lost, moved, closed, unknown, received, rejected, told, expired, removed = (
+        row
+    )
     return AccountRow(
         device, epoch, highest, _ranges(kept), _ranges(dropped), _ranges(lost), _ranges(moved), bool(closed),
-        bool(unknown), received, json.loads(rejected), *more,
+        bool(unknown), received, json.loads(rejected), told, expired, json.loads(removed),
     )  # fmt: skip
 
 

@@ -29,14 +29,16 @@ CREATE TABLE account (
   device TEXT NOT NULL, epoch INTEGER NOT NULL, highest INTEGER NOT NULL, kept TEXT NOT NULL, dropped TEXT NOT NULL,
   lost TEXT NOT NULL, moved TEXT NOT NULL, closed INTEGER NOT NULL, unknown_above INTEGER NOT NULL,
   received INTEGER NOT NULL, rejected TEXT NOT NULL, dropped_readings INTEGER NOT NULL,
-  expired INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (device, epoch)
+  expired INTEGER NOT NULL DEFAULT 0, removed TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (device, epoch)
 ) WITHOUT ROWID;
 CREATE TABLE quarantine (
   id INTEGER PRIMARY KEY, lsn INTEGER NOT NULL, device TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
   row INTEGER NOT NULL, metric TEXT NOT NULL, time INTEGER, received INTEGER NOT NULL, code TEXT NOT NULL,
-  text TEXT NOT NULL, value BLOB NOT NULL
+  text TEXT NOT NULL, value BLOB NOT NULL, model TEXT NOT NULL DEFAULT '', unit TEXT NOT NULL DEFAULT '',
+  type TEXT NOT NULL DEFAULT '', quality INTEGER NOT NULL DEFAULT 0, rows_before INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX quarantine_by_device ON quarantine (device, id);
+CREATE INDEX quarantine_by_batch ON quarantine (lsn);
 CREATE TABLE events (
   lsn INTEGER PRIMARY KEY, device TEXT NOT NULL, time INTEGER NOT NULL, level TEXT NOT NULL, text TEXT NOT NULL
 );
@@ -47,9 +49,17 @@ CREATE TABLE audit (
 );
 """
 
-
-#: What brings a file of that version to the next one.
-MIGRATIONS: Final = {1: ("ALTER TABLE account ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",)}
+#: From version 1. What was in quarantine then does not tell its model and type: it can be dropped only.
+FROM_1: Final = (
+    "ALTER TABLE account ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE account ADD COLUMN removed TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE quarantine ADD COLUMN model TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE quarantine ADD COLUMN unit TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE quarantine ADD COLUMN type TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE quarantine ADD COLUMN quality INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE quarantine ADD COLUMN rows_before INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX quarantine_by_batch ON quarantine (lsn)",
+)
 
 
 class StateError(Exception):
@@ -131,16 +141,10 @@ class Database:
                 f"the state file {self.path} was written by a newer version (schema {version}, this one knows "
                 f"{VERSION}); run that version, or restore a backup made by this one"
             )
-        if version == 0:
+        if version < VERSION:
             with self.transaction():
-                for statement in SCHEMA.split(";\n"):
+                for statement in SCHEMA.split(";\n") if version == 0 else FROM_1:
                     self.write(statement)
-                self.write(f"PRAGMA user_version = {VERSION}")
-        elif version < VERSION:
-            with self.transaction():
-                for older in range(version, VERSION):
-                    for statement in MIGRATIONS[older]:
-                        self.write(statement)
                 self.write(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager

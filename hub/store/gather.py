@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.store.series import Plan, SeriesBook, Shape
-from hub.wire.kept import Entry, Kept
+from hub.wire.kept import Entry, Kept, Retried
 from hub.wire.messages import TIME_UNKNOWN, Columns, Row
 from hub.wire.rows import accepted_mask, resolved_times
 
@@ -48,6 +48,8 @@ def gather(entries: Sequence[Entry], book: SeriesBook) -> Iterator[Part]:
     plan_of = book.plan
     for entry in entries:
         if type(entry) is not Kept:
+            if type(entry) is Retried:
+                part.retried(entry, book)
             continue
         body = entry.body
         if type(body) is Row:
@@ -159,6 +161,20 @@ class _Builder:
         body: Any = kept.body
         if body.columns:
             self._pieces(kept, plan, body.columns, len(body.columns[0][1]))
+
+    def retried(self, retried: Retried, book: SeriesBook) -> None:
+        """Readings out of quarantine, under the number of the record that let them out."""
+        device = 0
+        for row, metric, _, time, value in retried.readings:
+            device, series, divisor = book.one(retried.device, metric)
+            is_text = metric.type == "text"
+            cell = _text_array([value]) if is_text else np.array([float(value or 0) / divisor])
+            pieces = self._texts if is_text else self._readings
+            at, rows = np.array([time], dtype=np.int64), np.array([row], dtype=np.uint32)
+            pieces.append((series, at, cell, retried.quality, retried.lsn, rows))
+        if count := len(retried.readings):
+            self.count += count
+            self._batches.append((retried.lsn, device, retried.epoch, retried.seq, retried.received, count))
 
     def _pieces(self, kept: Kept, plan: Plan, columns: Sequence[tuple[int, Any]], n: int) -> None:
         times = resolved_times(kept)

@@ -9,7 +9,7 @@ import numpy as np
 from hub.query.question import Columns, Question
 from hub.store.series import Series, SeriesBook
 from hub.wire import messages
-from hub.wire.kept import Entry, Expired, Kept
+from hub.wire.kept import Entry, Expired, Kept, Retried
 from hub.wire.messages import TIME_UNKNOWN, Row
 from hub.wire.rows import accepted_mask, resolved_times
 
@@ -57,6 +57,8 @@ class MemoryStore:
         for entry in entries:
             if type(entry) is Kept and entry.lsn > self._cursor:
                 fresh += self._accepted(entry)
+            elif type(entry) is Retried and entry.lsn > self._cursor:
+                fresh += self._retried(entry)
         self._readings += fresh
         if through := max((entry.through for entry in entries if type(entry) is Expired), default=0):
             self._readings = [reading for reading in self._readings if reading.lsn > through]
@@ -113,6 +115,14 @@ class MemoryStore:
     def close(self) -> None:
         """Forget everything."""
         self.__init__()  # type: ignore[misc]
+
+    def _retried(self, retried: Retried) -> Iterator[Reading]:
+        for row, metric, _, time, value in retried.readings:
+            _, series, divisor = self._book.one(retried.device, metric)
+            stored = value if isinstance(value, str) else float(value or 0) / divisor
+            yield Reading(
+                time, retried.lsn, row, series, stored, retried.quality, retried.received, retried.epoch, retried.seq
+            )
 
     def _accepted(self, kept: Kept) -> Iterator[Reading]:
         body = kept.body

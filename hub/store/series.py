@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from hub.model import ModelError, ValueType
 from hub.wire.kept import Birth
+from hub.wire.messages import Declared
 
 BIRTHS_REMEMBERED: Final = 50_000  # births whose plan is kept at hand; about 1 KB each, made again when needed
 
@@ -100,6 +101,10 @@ class SeriesBook:
             plan = self._plans[birth.id] = self._make(birth)
         return plan
 
+    def one(self, device: str, metric: Declared) -> tuple[int, int, float]:
+        """Numbers of a device and of one of its series, and what to divide raw values by."""
+        return self._device(device), self._number(device, *metric), _divisor(metric.type)
+
     def committed(self) -> None:
         """What was fresh is in the store now."""
         self.fresh_series, self.fresh_devices = [], []
@@ -129,10 +134,7 @@ class SeriesBook:
         return len(self._series)
 
     def _make(self, birth: Birth) -> Plan:
-        device = self._devices.get(birth.device)
-        if device is None:
-            device = self._devices[birth.device] = len(self._devices)
-            self.fresh_devices.append((device, birth.device))
+        device = self._device(birth.device)
         series = [self._number(birth.device, *metric) for metric in birth.metrics]
         divisors = [_divisor(metric.type) for metric in birth.metrics]
         texts = frozenset(index for index, metric in enumerate(birth.metrics) if metric.type == "text")
@@ -141,6 +143,13 @@ class SeriesBook:
         if shape is None:
             shape = self._shapes[width, texts] = Shape(width, texts)
         return Plan(shape, shape.add(device, series, divisors), device, series, divisors)
+
+    def _device(self, name: str) -> int:
+        number = self._devices.get(name)
+        if number is None:
+            number = self._devices[name] = len(self._devices)
+            self.fresh_devices.append((number, name))
+        return number
 
     def _number(self, device: str, metric: str, unit: str, kind: str) -> int:
         found = self._series.get((device, metric, unit, kind))

@@ -112,7 +112,7 @@ def _plain(row: AccountRow) -> list[Any]:
     sets = [numbers.pairs() for numbers in (row.kept, row.dropped, row.lost, row.moved)]
     return [
         row.device, row.epoch, row.highest, *sets, row.closed, row.unknown_above, row.received, row.rejected,
-        row.dropped_readings, row.expired,
+        row.dropped_readings, row.expired, row.removed,
     ]  # fmt: skip
 
 

@@ -17,12 +17,13 @@ from hub.journal.segments import SegmentReader, segments
 from hub.ports import Files
 from hub.state import AccountRow
 from hub.upkeep.collected import Collected, CollectedError, read_collected
-from hub.wire.kept import Birth, Entry, Expired, Kept
+from hub.upkeep.releases import Releases
+from hub.wire.kept import Birth, Entry, Expired, Kept, Removed, Retried
 from hub.wire.operator import LedgerEntry
 from hub.wire.records import EXPIRED, RecordError, is_birth, unpack_with
 
 PROBLEMS: Final = 100  # told one by one; what is beyond is counted
-CLAIMED: Final = ("kept", "dropped", "lost", "moved", "received", "rejected", "closed")
+CLAIMED: Final = ("kept", "dropped", "lost", "moved", "received", "rejected", "removed", "closed")
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def verify(claims: Claims, files: Files) -> Recount:
     for key, row in base.rows.items():
         expiry.count(key, row.accepted)
     accepted: dict[int, tuple[Key, int]] = {}
+    released = Releases()
     for entry in _entries(claims, files, recount, base.lsn):
         if isinstance(entry, Expired):
             expiry.see(entry, claims)
@@ -106,6 +108,12 @@ def verify(claims: Claims, files: Files) -> Recount:
                 continue
             if readings := entry.verdict.received - entry.verdict.rejected:
                 accepted[entry.lsn] = key, readings
+            released.kept(entry)
+        elif isinstance(entry, Retried | Removed):
+            for text in released.problems(entry):
+                recount.problem(text)
+            if isinstance(entry, Retried):
+                accepted[entry.lsn] = (entry.device, entry.epoch), len(entry.readings)
         tally.book([entry])
     pending = _compare_store(claims, accepted, expiry, recount)
     if expiry.settled:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from hub.wire.messages import Batch, Declared, Dropped, Rejection
+from hub.wire.messages import Batch, Declared, Dropped, Rejection, Value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,4 +109,55 @@ class Expired:
     readings: tuple[tuple[str, int, int], ...]
 
 
-Entry: TypeAlias = Kept | Born | EpochGiven | Gap | Marked | Expired
+class Freed(NamedTuple):
+    """A reading of a batch that was rejected under ``code``, as it is stored now: ``value`` as it came (raw of a
+    decimal), ``time`` resolved, in us."""
+
+    row: int
+    metric: Declared
+    code: str
+    time: int
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """Readings of one batch that were in quarantine and are accepted now. ``lsn`` is of this record, ``of`` of the
+    batch's; the rest is what the batch had: nothing but this record is needed to store them."""
+
+    lsn: int
+    device: str
+    model: str
+    epoch: int
+    seq: int
+    received: int  # us, hub time, of the batch
+    rows_before: int
+    quality: int
+    of: int
+    by: str  # who had it tried again
+    at: int  # us, hub time
+    readings: tuple[Freed, ...]
+
+
+class Refused(NamedTuple):
+    """A rejected reading, as quarantine names it."""
+
+    row: int
+    metric: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Readings of the batch ``of`` that somebody dropped from quarantine: only the frame still has them."""
+
+    lsn: int
+    device: str
+    epoch: int
+    of: int
+    by: str
+    at: int  # us, hub time
+    readings: tuple[Refused, ...]
+
+
+Entry: TypeAlias = Kept | Born | EpochGiven | Gap | Marked | Expired | Retried | Removed

@@ -135,6 +135,11 @@ VERBS: Final[dict[str, str]] = {
     "commands.list": "viewer",  # {devices?: [glob], states?: [str], limit?: int} -> [CommandInfo], newest first
     "commands.show": "viewer",  # {id} -> CommandInfo
     "commands.cancel": "operator",  # {id} -> CommandInfo
+    "quarantine.list": "viewer",  # {SOME, limit?} -> [QuarantineGroup]; SOME: QuarantineSome
+    "quarantine.show": "viewer",  # {SOME, limit?} -> [QuarantineEntry], newest first
+    "quarantine.retry": "operator",  # {SOME, after?} -> QuarantineRetried
+    "quarantine.drop": "operator",  # {SOME, after?} -> QuarantineDropped
+    "models.reload": "operator",  # {} -> {changed: [str]}: the hub reads its models again
     "ledger": "viewer",  # {device?} -> [LedgerEntry]
     "ledger.pin": "viewer",  # {} -> Pin; pins until the link ends
     "ledger.stored": "viewer",  # {lsn} -> StoredCounts: what the open table holds up to that LSN
@@ -251,10 +256,64 @@ class LedgerEntry(TypedDict):
     pending: int
     rejected: dict[str, int]  # reason -> readings
     expired: int
-    removed: int
+    removed: dict[str, int]  # who dropped them from quarantine -> readings
     dropped_readings: int
     balanced: bool
     problem: NotRequired[str]
+
+
+class QuarantineSome(TypedDict, total=False):
+    """Arguments that choose rejected readings; without any: all of them."""
+
+    devices: list[str]  # names or globs
+    metric: str
+    reason: str
+    since: int  # us, receive time
+    until: int  # us, receive time, exclusive
+    ids: list[str]  # LSN:ROW:METRIC
+
+
+class QuarantineGroup(TypedDict):
+    device: str
+    metric: str  # empty: a batch that could not be read
+    reason: str
+    readings: int
+    first_at: int  # us, receive time of the first
+    last_at: int
+    text: str  # what was said of one of them
+
+
+class QuarantineEntry(TypedDict):
+    id: str  # LSN:ROW:METRIC, for ever
+    device: str
+    epoch: int
+    seq: int
+    row: int
+    metric: str
+    unit: str
+    type: str
+    time: int | None  # us; null where there is none to be trusted
+    at: int  # us, receive time
+    reason: str
+    text: str
+    value: Plain  # as it came: raw of a decimal
+
+
+class QuarantineRetried(TypedDict):
+    """``kept``: reason -> readings that stay; ``why``: what was said of one of each. ``more``: call again with
+    ``after``."""
+
+    stored: int
+    kept: dict[str, int]
+    why: dict[str, str]
+    more: bool
+    after: int
+
+
+class QuarantineDropped(TypedDict):
+    removed: int
+    more: bool
+    after: int
 
 
 class Pin(TypedDict):

@@ -12,7 +12,21 @@ from cbor2 import CBORDecodeError, dumps, loads
 
 from hub.wire.codec import decode_device
 from hub.wire.errors import RemoteProtocolError
-from hub.wire.kept import Birth, Born, Entry, EpochGiven, Expired, Gap, Kept, Marked, Verdict
+from hub.wire.kept import (
+    Birth,
+    Born,
+    Entry,
+    EpochGiven,
+    Expired,
+    Freed,
+    Gap,
+    Kept,
+    Marked,
+    Refused,
+    Removed,
+    Retried,
+    Verdict,
+)  # fmt: skip
 from hub.wire.messages import Batch, Columns, Declared, Dropped, Event, Malformed, Rejection, Reported, Result, Row
 
 KEPT: Final = 1
@@ -20,6 +34,8 @@ BORN: Final = 2
 EPOCH: Final = 3
 GAP: Final = 4
 MARKS: Final = 5
+RETRIED: Final = 6
+REMOVED: Final = 7
 EXPIRED: Final = 9
 
 #: kind, birth id, epoch, seq, receive time, time base, rows before, readings, quality, bytes of rejections.
@@ -90,6 +106,23 @@ def pack_expired(expired: Expired) -> bytes:
     return bytes([EXPIRED]) + dumps([expired.through, expired.before, expired.received, expired.readings])
 
 
+def pack_retried(retried: Retried) -> bytes:
+    """Readings that left quarantine for the store; the LSN of the record is not written."""
+    readings = [[row, *metric, code, time, value] for row, metric, code, time, value in retried.readings]
+    return bytes([RETRIED]) + dumps(
+        [
+            retried.device, retried.model, retried.epoch, retried.seq, retried.received, retried.rows_before,
+            retried.quality, retried.of, retried.by, retried.at, readings,
+        ]
+    )  # fmt: skip
+
+
+def pack_removed(removed: Removed) -> bytes:
+    """Readings that were dropped from quarantine; the LSN of the record is not written."""
+    fields = [removed.device, removed.epoch, removed.of, removed.by, removed.at, removed.readings]
+    return bytes([REMOVED]) + dumps(fields)
+
+
 def pack_marks(snapshot: bytes) -> bytes:
     """The marks that open a segment; what is inside is the business of ingest."""
     return bytes([MARKS]) + snapshot
@@ -148,6 +181,11 @@ def unpack(lsn: int, payload: bytes, births: dict[int, Birth]) -> Entry:
             return Expired(
                 lsn, through, before, received, tuple((name, epoch, count) for name, epoch, count in readings)
             )
+        if kind == RETRIED:
+            return _retried(lsn, fields)
+        if kind == REMOVED:
+            device, epoch, of, by, at, spots = fields
+            return Removed(lsn, device, epoch, of, by, at, tuple(Refused(*spot) for spot in spots))
     except RemoteProtocolError as wrong:
         raise RecordError(f"record {lsn} holds a frame that is no message: {wrong}") from wrong
     except (IndexError, error, CBORDecodeError, TypeError, ValueError) as wrong:
@@ -187,3 +225,12 @@ def _born(lsn: int, fields: list[Any], births: dict[int, Birth]) -> Born:
 def _gap(lsn: int, fields: list[Any]) -> Gap:
     device, epoch, first, last, readings, reason, lost, received = fields
     return Gap(lsn, device, epoch, Dropped(first, last, readings, reason), lost, received, 0)
+
+
+def _retried(lsn: int, fields: list[Any]) -> Retried:
+    device, model, epoch, seq, received, before, quality, of, by, at, readings = fields
+    freed = tuple(
+        Freed(row, Declared(name, unit, kind), code, time, value)
+        for row, name, unit, kind, code, time, value in readings
+    )
+    return Retried(lsn, device, model, epoch, seq, received, before, quality, of, by, at, freed)

@@ -33,7 +33,7 @@ DEVICE = {
 ENTRY = {
     "device": "p1", "epoch": 1, "next": 11, "kept": [[1, 9]], "waiting": [[10, 10]], "dropped": [], "lost": [],
     "moved": [], "closed": False, "unknown_above": False, "received": 27, "stored": 25, "pending": 0,
-    "rejected": {"out_of_range": 2}, "expired": 0, "removed": 0, "dropped_readings": 0, "balanced": True,
+    "rejected": {"out_of_range": 2}, "expired": 0, "removed": {}, "dropped_readings": 0, "balanced": True,
 }  # fmt: skip
 STATUS = {
     "version": "0.1.0", "log": "x", "time": TIME, "uptime": 1.0, "ready": True, "links": 1, "devices": 1,

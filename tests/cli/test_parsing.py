@@ -15,6 +15,8 @@ COMMANDS = [
     ("devices", "show"), ("devices", "enroll"), ("devices", "revoke"), ("send",), ("commands", "ls"),
     ("commands", "show"), ("commands", "cancel"), ("query",), ("tail",), ("ledger",), ("dash",), ("decode",),
     ("doctor",), ("config", "show"), ("completion",),
+    ("hub", "reload"), ("quarantine",), ("quarantine", "ls"), ("quarantine", "show"),
+    ("quarantine", "retry"), ("quarantine", "drop"),
 ]  # fmt: skip
 
 
@@ -38,7 +40,7 @@ WRITE = bool(os.environ.get("TELEMETRIO_WRITE_HELP"))
 def test_every_command_is_in_the_list_of_this_test() -> None:
     app = build()
     there = {()} | {(name,) for name in app if not name.startswith("-")}
-    there |= {(group, name) for group in ("hub", "devices", "commands", "config") for name in app[group]}
+    there |= {(group, name) for group in ("hub", "devices", "commands", "quarantine", "config") for name in app[group]}
     assert {command for command in there if not command or not command[-1].startswith("-")} == set(COMMANDS)
 
 

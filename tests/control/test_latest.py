@@ -86,7 +86,7 @@ def defined(entries: list[Kept]) -> dict[str, Any]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(kepts(), max_size=12, unique_by=lambda kept: (kept.epoch, kept.seq)), st.integers(1, 5))
-def test_latest_is_the_maximum_of_its_definition(entries: list[Kept], group: int) -> None:
+def test_time_latest_is_the_maximum_of_its_definition(entries: list[Kept], group: int) -> None:
     live = Live(models)
     for at in range(0, len(entries), group):
         live.publish(entries[at : at + group])

@@ -65,7 +65,7 @@ async def test_a_command_is_sent_acknowledged_and_succeeds(autojump_clock: MockC
     assert (await room.router.show(info["id"]))["value"] == {"speed": 20}
 
 
-async def test_sent_is_durable_before_the_command_can_leave(autojump_clock: MockClock, room: Room) -> None:
+async def test_commands_sent_is_durable_before_the_command_can_leave(autojump_clock: MockClock, room: Room) -> None:
     async with routing(room):
         outbox = await room.connect()
         before: list[str] = []
@@ -82,7 +82,7 @@ async def test_sent_is_durable_before_the_command_can_leave(autojump_clock: Mock
     assert before == ["sent"]
 
 
-async def test_an_absent_device_is_unreachable_at_once(autojump_clock: MockClock, room: Room) -> None:
+async def test_commands_an_absent_device_is_unreachable_at_once(autojump_clock: MockClock, room: Room) -> None:
     outbox = await room.connect()
     room.registry.disconnected("pump-1", outbox, "lost")
     info = await room.router.send("pump-1", "stop", {}, 10, "ada")
@@ -91,7 +91,7 @@ async def test_an_absent_device_is_unreachable_at_once(autojump_clock: MockClock
     assert room.states(info["id"]) == ["unreachable"]
 
 
-async def test_no_answer_is_timed_out_and_a_late_one_overwrites(autojump_clock: MockClock, room: Room) -> None:
+async def test_commands_no_answer_is_timed_out_and_a_late_one_overwrites(autojump_clock: MockClock, room: Room) -> None:
     async with routing(room):
         outbox = await room.connect()
         info = await room.router.send("pump-1", "stop", {}, 10, "ada")
@@ -139,7 +139,7 @@ async def test_a_full_outbox_leaves_it_queued_until_it_expires(autojump_clock: M
         assert [type(message) for message in await outbox.take()] == [Command]
 
 
-async def test_many_commands_go_in_order_and_only_once(autojump_clock: MockClock, room: Room) -> None:
+async def test_commands_go_in_order_and_only_once(autojump_clock: MockClock, room: Room) -> None:
     async with routing(room):
         outbox = await room.connect()
         infos = [await room.router.send("pump-1", "spin", {"speed": n}, 60, "ada") for n in range(40)]

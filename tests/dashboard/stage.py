@@ -174,7 +174,7 @@ def ledger(device: str, **more: Any) -> LedgerEntry:
         "device": device, "epoch": 3, "next": 1_207, "kept": [[1, 1_150], [1_154, 1_203]], "waiting": [[1_204, 1_206]],
         "dropped": [[1_151, 1_153]], "lost": [], "moved": [], "closed": False, "unknown_above": False,
         "received": 9_609, "stored": 9_590, "pending": 16, "rejected": {"out_of_range": 2, "not_finite": 1},
-        "expired": 0, "removed": 0, "dropped_readings": 24, "balanced": True, **more,
+        "expired": 0, "removed": {}, "dropped_readings": 24, "balanced": True, **more,
     }  # type: ignore[typeddict-item]  # fmt: skip
 
 

@@ -20,7 +20,8 @@ from hub.control.router import Router
 from hub.edge.certificates import server_context
 from hub.edge.edge import Edge
 from hub.edge.listener import Limits
-from hub.edge.rooms import Rooms
+from hub.edge.rooms import Desk, Rooms
+from hub.followers.account import AccountFollower
 from hub.ingest.credit import Credit
 from hub.ingest.ingest import Ingest
 from hub.ingest.marks import Marks
@@ -161,10 +162,22 @@ async def house(
     async def twin(device: str) -> tuple[dict[str, object], dict[str, object]]:
         return {}, {}
 
+    account = AccountFollower(state, worker)
+    await account.start()
+
+    async def booked(lsn: int) -> None:
+        await journal.wait_durable(lsn)
+        while store.open() < lsn:  # noqa: ASYNC110  (the store tells nobody)
+            await trio.sleep(0.001)
+
+    async def reload() -> list[str]:
+        ingest.models_changed()
+        return []
+
     rooms = Rooms(
         ingest=ingest, journal=journal, registry=registry, router=router, live=live, clock=clock, models=models,
         log=LOG, version="0", directory=path / "journal", ask=ask, stored=stored, ledger=nothing, twin=twin,
-        followers=list,
+        followers=list, quarantine=Desk(state, worker, booked), reload=reload,
     )  # type: ignore[arg-type]  # fmt: skip
     edge = Edge(rooms, limits)
     streams: Streams = TcpStreams() if tls else MemoryStreams()
@@ -177,7 +190,7 @@ async def house(
             port = await links.start(edge.serve, streams, "127.0.0.1", port, context)
             url = f"wss://127.0.0.1:{port}" if tls else "ws://127.0.0.1:1"
             made = House(edge, rooms, registry, journal, ingest, streams, url, port, path / "ca.pem" if tls else None)
-            core.start_soon(follow, made, store)
+            core.start_soon(follow, made, store, account)
             yield made
             if drain:
                 edge.drain()
@@ -188,7 +201,7 @@ async def house(
     state.close()
 
 
-async def follow(house: House, store: MemoryStore) -> None:
+async def follow(house: House, store: MemoryStore, account: AccountFollower) -> None:
     """Acks, live and store in one, from the end of the journal on."""
     after = house.journal.durable
     while True:
@@ -198,6 +211,7 @@ async def follow(house: House, store: MemoryStore) -> None:
         entries: list[Any] = list(tail)
         end = after + len(entries)
         house.rooms.live.publish(entries)
+        await account.take(entries, end)
         store.take(entries, end)
         last: dict[str, tuple[int, int]] = {}
         for entry in entries:

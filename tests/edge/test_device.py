@@ -12,7 +12,7 @@ from hub.client.errors import Refused, SocketClosed
 from hub.edge.listener import Limits
 from hub.wire.codec import decode_hub, encode
 from hub.wire.errors import CloseCode
-from hub.wire.messages import OPERATOR_PATH, Bye, Declared, Dropped, Goaway, Hello, Reject, Rejection, Row
+from hub.wire.messages import OPERATOR_PATH, Bye, Declared, Dropped, Goaway, Hello, HubMessage, Reject, Rejection, Row
 from hub.wire.session import DeviceSession
 from tests.edge.house import METRICS, House, Tank, house, tank
 
@@ -311,6 +311,56 @@ async def test_a_drained_hub_says_goaway_and_1012(tmp_path: Path, autojump_clock
         hub.edge.drain()
         assert isinstance(await device.hear(), Goaway)
         assert (await ended(device)).code == CloseCode.DRAIN
+
+
+async def test_a_drained_hub_acks_what_is_under_way_and_spreads_its_devices(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    waits: list[float] = []
+    async with house(tmp_path, limits=Limits(dials_per_second=10.0)) as hub, trio.open_nursery() as nursery:
+
+        async def leave(name: str) -> None:
+            async with tank(hub, await hub.token(name)) as device:
+                for _ in range(20):
+                    await device.socket.send(device.row())
+                ready.release()
+                heard: list[HubMessage] = []
+                with pytest.raises(SocketClosed) as closed:
+                    await listen(device, heard)
+                assert closed.value.code == CloseCode.DRAIN
+                assert device.session.through == 21
+                waits.extend(each.retry_after for each in heard if isinstance(each, Goaway))
+
+        async def listen(device: Tank, heard: list[HubMessage]) -> None:
+            while True:
+                heard.append(await device.hear())
+                if isinstance(heard[-1], Goaway):  # a frame that crosses it on the way is acked too
+                    await device.socket.send(device.row())
+
+        ready = trio.Semaphore(0)
+        for number in range(5):
+            nursery.start_soon(leave, f"tank-{number}")
+        for _ in range(5):
+            await ready.acquire()
+        began = trio.current_time()
+        hub.edge.drain()
+        while hub.edge.links:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        assert trio.current_time() - began < 2.0, "nobody waits for the deadline when all is acked"
+    assert sorted(waits) == pytest.approx([2.0, 2.1, 2.2, 2.3, 2.4])
+
+
+async def test_a_device_that_never_stops_does_not_hold_up_the_drain(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        conversation = hub.edge._desk.here["tank-1"]
+        conversation.settled = lambda through: None  # type: ignore[method-assign]  # its acks do not get through
+        await device.socket.send(device.row())
+        await wait_all_tasks_blocked()
+        began = trio.current_time()
+        hub.edge.drain()
+        assert isinstance(await device.hear(), Goaway)
+        assert (await ended(device)).code == CloseCode.DRAIN
+        assert 1.9 < trio.current_time() - began < 3.0
 
 
 async def test_all_links_taken_is_503(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -25,6 +25,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "commands.show": {"id": "0"},
     "commands.cancel": {"id": "0"},
     "ledger.stored": {"lsn": 10},
+    "quarantine.list": {"devices": ["tank-*"], "since": 0},
+    "quarantine.show": {"reason": "out_of_range"},
+    "quarantine.retry": {"metric": "level"},
+    "quarantine.drop": {"ids": ["1:0:level"]},
     "tokens.create": {"role": "viewer", "name": "wall"},
 }
 

@@ -61,7 +61,7 @@ async def keeping(state: State, **options: Any) -> AsyncIterator[Books]:
         nursery.cancel_scope.cancel()
 
 
-async def test_both_equations_hold(autojump_clock: MockClock, state: State) -> None:
+async def test_ledger_both_equations_hold(autojump_clock: MockClock, state: State) -> None:
     async with keeping(state) as books:
         ink = books.ink
         for seq in range(1, 11):
@@ -107,7 +107,7 @@ async def test_a_store_that_is_ahead_of_the_account(autojump_clock: MockClock, s
     assert entry["balanced"]
 
 
-async def test_what_a_store_made_up_is_seen(autojump_clock: MockClock, state: State) -> None:
+async def test_ledger_what_a_store_made_up_is_seen(autojump_clock: MockClock, state: State) -> None:
     async with keeping(state) as books:
         books.ink.keep(1)
         books.counted = (await books.up_to_date(), {("pump-1", 1): 2, ("ghost", 1): 3})
@@ -115,7 +115,7 @@ async def test_what_a_store_made_up_is_seen(autojump_clock: MockClock, state: St
     assert entries == {"pump-1": True, "ghost": False}
 
 
-async def test_a_number_nobody_accounts_for_is_waiting_only_while_the_device_may_have_it(
+async def test_ledger_a_number_nobody_accounts_for_is_waiting_only_while_the_device_may_have_it(
     autojump_clock: MockClock, state: State
 ) -> None:
     async with keeping(state) as books:
@@ -133,7 +133,7 @@ async def test_a_number_nobody_accounts_for_is_waiting_only_while_the_device_may
     assert second["balanced"]
 
 
-async def test_account_and_cursor_are_one_transaction(autojump_clock: MockClock, state: State) -> None:
+async def test_followers_account_and_cursor_are_one_transaction(autojump_clock: MockClock, state: State) -> None:
     async with keeping(state) as books:
         for seq in range(1, 4):
             books.ink.keep(seq)

@@ -70,7 +70,7 @@ async def test_p6_nothing_is_taken_before_it_is_durable(autojump_clock: MockCloc
         assert lsn < ink.journal.appended
 
 
-async def test_each_entry_once_and_in_order_from_its_cursor(autojump_clock: MockClock) -> None:
+async def test_followers_each_entry_once_and_in_order_from_its_cursor(autojump_clock: MockClock) -> None:
     early, late = Collecting("early"), Collecting("late")
     async with journaling() as ink:
         for seq in range(1, 251):
@@ -101,7 +101,7 @@ async def test_who_is_behind_the_tail_reads_the_disk_and_gets_the_same(autojump_
     assert follower.seqs == list(range(1, 401))
 
 
-async def test_tail_and_disk_give_the_same_entries(autojump_clock: MockClock) -> None:
+async def test_followers_tail_and_disk_give_the_same_entries(autojump_clock: MockClock) -> None:
     async with journaling() as ink:
         for seq in range(1, 30):
             ink.keep(seq, device=f"pump-{seq % 3}")

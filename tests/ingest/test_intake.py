@@ -11,6 +11,7 @@ from hub.wire.kept import Born, EpochGiven, Gap, Kept, Marked
 from hub.wire.messages import GOOD, MAX_FRAME, REWOUND, TIME_UNKNOWN, Dropped, Event, Malformed
 from hub.wire.rows import resolved_times
 from tests.ingest.house import LOG, NOON, HandClock, framed, house, row
+from tests.journal.driving import DIRECTORY
 from tests.simulation.files import SimulatedFiles
 
 pytestmark = [pytest.mark.trio, pytest.mark.usefixtures("autojump_clock")]
@@ -93,6 +94,30 @@ async def test_p5_a_conflict_is_seen_over_a_restart_and_not_where_it_was_a_gap()
         intake.duplicate(2, row(2, NOON, 1.0)[1])
         with pytest.raises(RemoteProtocolError):
             intake.duplicate(1, row(1, NOON, 2.0)[1])
+
+
+async def test_p10_through_stops_before_a_lost_record_until_it_is_sent_again() -> None:
+    files, clock = SimulatedFiles(), HandClock()
+    async with house(files, clock) as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*row(seq, NOON, float(seq))) for seq in range(1, 6)]
+        await hub.entries()
+    (path,) = [DIRECTORY / name for name in files.list(DIRECTORY)]
+    content = bytearray(files.content(path))
+    content[content.index(row(3, NOON, 3.0)[1]) + 1] ^= 1
+    files.damage(path, bytes(content))
+    async with house(files, clock) as hub:
+        opening = hub.open(epoch=1, acked=5, first=3, next=6)
+        assert (opening.welcome.through, opening.welcome.held) == (2, ((4, 5),)), "the device has it still"
+        assert opening.intake.keep(*row(3, NOON, 3.0)).through == 5
+        assert sorted(entry.seq for entry in await hub.kept()) == [1, 2, 3, 4, 5]
+        assert len(kept) == 5
+    files.damage(path, bytes(content))
+    async with house(files, clock) as hub:
+        opening = hub.open(epoch=1, acked=5, first=6, next=6)
+        (gap,) = [entry for entry in await hub.entries() if isinstance(entry, Gap)]
+        assert (gap.dropped.first, gap.dropped.last, gap.lost) == (3, 3, True), "the device has it no more"
+        assert opening.welcome.through == 5
 
 
 @pytest.mark.parametrize("seq", [1, 3])

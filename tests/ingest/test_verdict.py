@@ -74,7 +74,7 @@ SHORT = Now(NOON, None, oldest=NOON - HOUR)  # of a hub that keeps readings for 
         (NOON + 2 * AHEAD, Now(NOON, None, False), 0, None), (EARLIEST - 1, Now(NOON, None, False), 0, None),
     ],
 )  # fmt: skip
-def test_each_time_has_its_verdict(time: int, now: Now, base: int, code: str | None) -> None:
+def test_time_each_has_its_verdict(time: int, now: Now, base: int, code: str | None) -> None:
     expected = [] if code is None else [(-1, code, 0, 2)]
     rows = of_row([1.0, 2.0], time, now)
     assert (rows.base, codes(rows)) == (base, expected)
@@ -83,7 +83,7 @@ def test_each_time_has_its_verdict(time: int, now: Now, base: int, code: str | N
     assert (regular.base, codes(regular)) == (offsets.base, codes(offsets)) == (base, expected)
 
 
-def test_a_time_that_is_null_is_unknown() -> None:
+def test_time_that_is_null_is_unknown() -> None:
     for judged in (
         of_row([1.0], None),
         of_columns([(0, np.array([1.0]))], Regular(None, 1000, 1)),

@@ -81,7 +81,7 @@ async def test_any_other_fault_of_the_disk_is_for_ever_too(what: str, autojump_c
         await journal.run()
 
 
-async def test_a_full_disk_stops_acks_until_there_is_space(autojump_clock: trio.testing.MockClock) -> None:
+async def test_full_disk_stops_acks_until_there_is_space(autojump_clock: trio.testing.MockClock) -> None:
     files = SimulatedFiles()
     async with running(files) as (journal, _):
         files.capacity = files.used() + 50

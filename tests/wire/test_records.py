@@ -1,5 +1,6 @@
 """Records of the journal: what is read back is what the tail handed out (P8)."""
 
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,20 @@ from hypothesis import strategies as st
 from hub.wire import messages as m
 from hub.wire import records
 from hub.wire.codec import encode
-from hub.wire.kept import Birth, Born, EpochGiven, Expired, Gap, Kept, Marked, Verdict
+from hub.wire.kept import (
+    Birth,
+    Born,
+    EpochGiven,
+    Expired,
+    Freed,
+    Gap,
+    Kept,
+    Marked,
+    Refused,
+    Removed,
+    Retried,
+    Verdict,
+)
 from hub.wire.rows import accepted_mask, event_time, resolved_times, row_count
 from tests.wire import strategies as draw
 from tests.wire.same import same
@@ -92,6 +106,31 @@ def test_epochs_and_gaps_come_back(previous: int | None) -> None:
     assert records.unpack(7, records.pack_epoch(given_epoch), {}) == given_epoch
     gap = Gap(8, "freezer-1", 5, m.Dropped(1, 4, previous, "spool full"), True, 99, 0)
     assert records.unpack(8, records.pack_gap(gap), {}) == gap
+
+
+moments = st.integers(0, 2**60)
+freed = st.builds(
+    Freed, draw.counts, st.builds(m.Declared, draw.names, draw.words, draw.ids), draw.ids, moments, draw.values
+)
+retried = st.builds(
+    Retried, st.just(12), draw.names, draw.names, draw.numbers, draw.numbers, moments, draw.counts,
+    st.sampled_from([m.GOOD, m.TIME_UNKNOWN, m.REWOUND]), draw.numbers, draw.words, moments,
+    st.lists(freed, max_size=4).map(tuple),
+)  # fmt: skip
+refused = st.builds(Refused, st.integers(-1, 2**31), draw.words, draw.ids)
+removed = st.builds(
+    Removed, st.just(12), draw.names, draw.numbers, draw.numbers, draw.words, moments,
+    st.lists(refused, max_size=4).map(tuple),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(retried | removed)
+def test_p8_what_left_quarantine_read_back_is_what_the_tail_had(left: Retried | Removed) -> None:
+    payload = records.pack_retried(left) if isinstance(left, Retried) else records.pack_removed(left)
+    read = records.unpack(12, payload, {})
+    assert type(read) is type(left)
+    assert same(astuple(read), astuple(left))  # type: ignore[arg-type]
 
 
 def test_marks_are_carried_and_not_read() -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from hub.model import ModelError, ValueType
-from hub.wire.kept import Birth, Kept
+from hub.wire.kept import Birth, Kept, Retried
 from hub.wire.messages import GOOD, QUALITIES, Columns, Row
 from hub.wire.rows import accepted_mask, resolved_times
 
@@ -70,6 +70,20 @@ class LineEncoder:
                 time = times[row] * 1000 + (before + row) % 1000
                 found.append(Line(head, time, f"{head} {','.join(fields)} {time}".encode()))
         return found
+
+
+def retried_lines(retried: Retried) -> list[Line]:
+    """A line for each reading out of quarantine: a field more at the point that its row has, or would have had."""
+    head = f"{_safe(retried.model)},device={_safe(retried.device)}"
+    if retried.quality != GOOD:
+        head = f"{head},quality={QUALITIES[retried.quality]}"
+    found = []
+    for row, metric, _, at, value in retried.readings:
+        kind = ValueType.parse(metric.type)
+        (text,) = _render(_Field(f"{_safe(metric.name)}=", float(10**kind.scale), kind.name), [value])
+        time = at * 1000 + (retried.rows_before + row) % 1000
+        found.append(Line(head, time, f"{head} {text} {time}".encode()))
+    return found
 
 
 def _plan(birth: Birth) -> _Plan:

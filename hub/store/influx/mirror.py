@@ -11,8 +11,8 @@ from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from hub.store.base import StoreError
-from hub.store.influx.lines import Line, LineEncoder
-from hub.wire.kept import Entry, Kept
+from hub.store.influx.lines import Line, LineEncoder, retried_lines
+from hub.wire.kept import Entry, Kept, Retried
 
 NANOSECONDS: Final = cast("WritePrecision", WritePrecision.NS)  # a text; the library's annotations say otherwise
 LINES_A_REQUEST: Final = 5_000  # what InfluxDB's makers advise
@@ -46,7 +46,12 @@ class InfluxMirror:
 
     def take(self, entries: Sequence[Entry]) -> None:
         """Write the accepted readings of these entries; StoreError when the server cannot take them now."""
-        lines = [line for entry in entries if type(entry) is Kept for line in self._encoder.lines(entry)]
+        lines: list[Line] = []
+        for entry in entries:
+            if type(entry) is Kept:
+                lines += self._encoder.lines(entry)
+            elif type(entry) is Retried:
+                lines += retried_lines(entry)
         for start in range(0, len(lines), LINES_A_REQUEST):
             self._write([line.text for line in lines[start : start + LINES_A_REQUEST]])
         self._counters["lines"] += len(lines)

@@ -8,7 +8,7 @@ from hub.query import Columns, Question
 from hub.store.base import Store
 from hub.store.duck import DuckStore
 from hub.store.memory import MemoryStore
-from hub.wire.kept import Born, Entry, EpochGiven, Expired, Gap, Kept, Marked
+from hub.wire.kept import Born, Entry, EpochGiven, Expired, Freed, Gap, Kept, Marked, Refused, Removed, Retried
 from hub.wire.messages import GOOD, TIME_UNKNOWN, Declared, Dropped, Rejection
 from tests.store.building import (
     FREEZER,
@@ -46,6 +46,21 @@ def test_the_same_entries_again_change_nothing(store: Store) -> None:
     store.take(entries[1:3], 3)
     assert store.stored(100) == [(1, 2), (2, 2), (3, 2), (4, 2)]
     assert store.statistics()["cursor"] == 4
+
+
+def test_what_left_quarantine_is_stored_once_under_its_own_record(store: Store) -> None:
+    weight, note = Declared("weight", "kg", "decimal(2)"), Declared("note", "", "text")
+    readings = (Freed(0, weight, "out_of_range", T0 + 1, 1250), Freed(3, note, "unknown_metric", T0 + 2, "x"))
+    retried = Retried(3, "station-1", "m", 1, 1, T0, 0, GOOD, 2, "admin", T0, readings)
+    removed = Removed(4, "station-1", 1, 2, "admin", T0, (Refused(1, "weight", "out_of_range"),))
+    entries: list[Entry] = [row(2, ONE, T0, [1.0, 2.0]), retried, removed]
+    store.take(entries, 4)
+    store.take(entries, 4)
+    assert store.stored(100) == [(2, 2), (3, 2)]
+    assert store.counts()[1] == {("station-1", 1): 4}
+    answer = store.ask(Question(metrics=("weight", "note")), rows=10, seconds=5.0)
+    assert list(answer.columns["value"]) == [12.5, "x"]
+    assert list(answer.columns["time"]) == [T0 + 1, T0 + 2]
 
 
 def test_stored_counts_up_to_a_record(store: Store) -> None:

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from influxdb_client import Point
 
-from hub.store.influx.lines import LineEncoder
-from hub.wire.kept import Birth
+from hub.store.influx.lines import LineEncoder, retried_lines
+from hub.wire.kept import Birth, Freed, Retried
 from hub.wire.messages import REWOUND, TIME_UNKNOWN, Declared, Offsets, Rejection
 from tests.store.building import FREEZER, SECOND, T0, birth, columns, event, every_second, floats, malformed, row
 
@@ -85,3 +85,12 @@ def test_a_text_cannot_start_another_line() -> None:
 def test_a_name_cannot_write_to_other_series() -> None:
     kept = row(0, Birth(1, "a,device=b", "x y", (Declared("t=1,u", "", "float64"),), ""), T0, [1.0])
     assert lines(kept) == [f"x_y,device=a_device_b t_1_u=1 {T0 * 1000}"]
+
+
+def test_what_left_quarantine_goes_to_the_point_of_its_row() -> None:
+    weight = Declared("weight", "kg", "decimal(2)")
+    retried = Retried(
+        9, "a", "m", 1, 1, 5, 40, TIME_UNKNOWN, 2, "admin", 7, (Freed(2, weight, "out_of_range", 5, 1250),)
+    )
+    (line,) = retried_lines(retried)
+    assert line.text == b"m,device=a,quality=time_unknown weight=12.5 5042"

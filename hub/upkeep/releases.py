@@ -1,0 +1,45 @@
+"""What left quarantine, for the proof: each rejected reading once at most, and none that was not there."""
+
+from collections.abc import Iterator
+
+from hub.wire.kept import Birth, Kept, Removed, Retried
+from hub.wire.messages import Rejection
+
+
+class Releases:
+    """Follows the journal in order."""
+
+    def __init__(self) -> None:
+        self._rejected: dict[int, tuple[Birth, tuple[Rejection, ...]]] = {}  # by LSN of the batch
+        self._left: set[tuple[int, int, str]] = set()
+        self._oldest = 0  # LSN of the first batch that was read: what is older may have been collected
+
+    def kept(self, kept: Kept) -> None:
+        """A batch, with what was rejected of it."""
+        self._oldest = self._oldest or kept.lsn
+        if kept.verdict.rejections:
+            self._rejected[kept.lsn] = kept.birth, kept.verdict.rejections
+
+    def problems(self, left: Retried | Removed) -> Iterator[str]:
+        """What is wrong with a record of readings that left quarantine."""
+        for reading in left.readings:
+            metric = reading.metric if isinstance(reading.metric, str) else reading.metric.name
+            where = f"{left.device} epoch {left.epoch}: row {reading.row} of {metric or 'all'} of record {left.of}"
+            spot = left.of, reading.row, metric
+            if spot in self._left:
+                yield f"{where} left quarantine again as record {left.lsn}"
+            self._left.add(spot)
+            if left.of >= self._oldest and not self._was_rejected(left.of, reading.row, metric, reading.code):
+                yield f"{where} left quarantine as record {left.lsn}, but was never rejected as {reading.code}"
+
+    def _was_rejected(self, lsn: int, row: int, metric: str, code: str) -> bool:
+        birth, rejections = self._rejected.get(lsn, (None, ()))
+        if birth is None:
+            return False
+        names = [declared.name for declared in birth.metrics]
+        index = int(metric[1:]) if metric.startswith("#") else names.index(metric) if metric in names else -1
+        return any(
+            each.code == code
+            and (each.metric == -1 or (each.metric == index and each.first <= row < each.first + each.readings))
+            for each in rejections
+        )
