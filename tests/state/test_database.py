@@ -93,7 +93,11 @@ def test_a_file_of_the_version_before_is_brought_to_this_one(path: Path) -> None
         state.account.save([AccountRow("pump-1", 1, 3, received=4)])
     state.close()
     with sqlite3.connect(path) as older:
-        older.execute("ALTER TABLE account DROP COLUMN expired")
+        for column in ("expired", "removed"):
+            older.execute(f"ALTER TABLE account DROP COLUMN {column}")
+        older.execute("DROP INDEX quarantine_by_batch")
+        for column in ("model", "unit", "type", "quality", "rows_before"):
+            older.execute(f"ALTER TABLE quarantine DROP COLUMN {column}")
         older.execute("PRAGMA user_version = 1")
     older.close()
     state = opened(path)
