@@ -17,3 +17,10 @@ def test_what_was_acked_is_stored_once(seed: int) -> None:
 def test_a_seed_gives_the_same_run_twice() -> None:
     first, second = run_seed(0), run_seed(0)
     assert first == second
+
+
+@pytest.mark.parametrize("plant", ["ack-before-sync", "no-directory-sync"])
+def test_a_planted_bug_is_caught(plant: str) -> None:
+    outcome = run_seed(0, plant)
+    assert outcome.lost
+    assert outcome.duplicated
