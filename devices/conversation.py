@@ -203,9 +203,9 @@ class Conversation:
     async def _watch(self) -> None:
         """Notice a hub that has gone without a word: after its own idle time of silence, ask for a sign of life."""
         while True:
-            silent = trio.current_time() - self._heard
-            if silent < self._session.idle:
-                await trio.sleep(self._session.idle - silent)
+            due = self._heard + self._session.idle
+            if trio.current_time() < due:  # compared as it is slept: a remainder that rounds to nothing never passes
+                await trio.sleep_until(due)
                 continue
             with trio.move_on_after(PONG_SECONDS) as waiting:
                 await self._socket.ping()
