@@ -30,6 +30,7 @@ _GROUPS: Final = {
             "serve": ("hub:serve", "Run the hub until SIGTERM or Ctrl-C."),
             "check": ("hub:check", "Check the settings; every mistake is told."),
             "status": ("hub:status", "How the running hub is."),
+            "rebuild": ("rebuild:rebuild", "Build the store anew from the journal."),
         },
     ),
     "devices": (

@@ -13,7 +13,7 @@ from hub.model import Model
 from hub.ports import Clock
 from hub.query.question import Columns, Question
 from hub.wire.messages import Plain
-from hub.wire.operator import FollowerStatus, LedgerEntry
+from hub.wire.operator import FollowerStatus, LedgerEntry, StoreStatus
 
 Twin = tuple[dict[str, Plain], dict[str, Plain]]
 
@@ -37,4 +37,6 @@ class Rooms:
     ledger: Callable[[str | None], Awaitable[list[LedgerEntry]]]  # of one device, or of all
     twin: Callable[[str], Awaitable[Twin]]  # desired and reported properties
     followers: Callable[[], list[FollowerStatus]]
+    store: Callable[[], StoreStatus]
+    rebuild: Callable[[], int | None]  # begins it; the record to reach, None where there is nothing to rebuild
     problems: Callable[[], list[str]] = field(default=list)  # what is wrong now, a line each; none: ready
