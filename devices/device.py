@@ -151,7 +151,7 @@ class Device:
             self.wake()
 
     def _finish(self, result: Result) -> None:
-        if self.spool.unsent:  # a backlog must not hold up an answer (P12)
+        if self.spool.first != self.spool.next:  # neither a backlog nor a hub's full disk may hold up an answer (P12)
             self._say(result)
         self.offer(result, trio.current_time())
         self.figures.commands_run += result.state in RAN

@@ -53,8 +53,11 @@ from hub.preflight import device_models, mirror_token, server_tls
 from hub.query import Columns, Question
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
+from hub.store.mending import MendingStore
 from hub.upkeep.collector import Collector, Doors
 from hub.upkeep.keeper import Keeper
+from hub.upkeep.mend import Mender
+from hub.wire.operator import StoreStatus
 
 READY_FILE: Final = "hub.json"  # in the data directory while the hub takes links: pid, url, http, log
 #: The tail of the journal holds a few hundred thousand small objects that come and go without cycles. With Python's own
@@ -128,6 +131,7 @@ class House:
     store: Store
     keeper: Keeper
     log: str
+    mender: Mender | None
 
 
 async def run_hub(
@@ -141,20 +145,23 @@ async def run_hub(
     tls, models = server_tls(settings), dict(device_models(settings))
     worker, state_worker, store_worker = ports.worker(), ports.worker(), ports.worker()
     async with (
-        own_directory(settings, ports),
+        own_directory(settings, ports) as reserve,
         open_state(settings, state_worker) as state,
-        open_journal(settings, ports, worker) as (journal, marks),
-        open_store(settings, store_worker) as store,
+        open_journal(settings, ports, worker, reserve) as (journal, marks),
+        open_store(settings, ports, store_worker, journal) as store,
     ):
         await pass_cursors(journal, state, state_worker, store)
         identity = await read_identity(settings, ports, worker)
         house = await _wire(settings, ports, state, state_worker, journal, marks, store, store_worker, models, identity)
         async with trio.open_nursery() as core:
             core.start_soon(journal.run)
+            core.start_soon(journal.watch)
             await core.start(house.followers.run)
             core.start_soon(house.router.run)
             core.start_soon(house.registry.run)
             core.start_soon(house.keeper.run)
+            if house.mender is not None:
+                core.start_soon(house.mender.run)
             await _serve(house, tls, stop, task_status)
             await journal.wait_durable(journal.appended)
             with trio.move_on_after(CATCH_UP_SECONDS):
@@ -195,6 +202,7 @@ async def _wire(
     registry.on_presence.append(live.presence)
     router.on_change.append(live.command)
     reader = ports.worker()
+    mender: Mender | None = None
 
     async def ask(question: Question) -> Columns:
         rows, seconds = settings.store.query_rows, settings.store.query_seconds
@@ -235,8 +243,10 @@ async def _wire(
     rooms = Rooms(
         ingest=ingest, journal=journal, registry=registry, router=router, live=live, clock=clock, models=models,
         log=identity, version=version("telemetrio"), directory=journal.directory, ask=ask, stored=stored,
-        ledger=ledger.entries, twin=twin, followers=lambda: followers.status(), problems=lambda: problems(),
+        ledger=ledger.entries, twin=twin, followers=lambda: followers.status(),
         quarantine=Desk(state, state_worker, booked), reload=reload,
+        store=lambda: _store_status(store), rebuild=lambda: None if mender is None else mender.condemn("asked for"),
+        problems=lambda: problems(),
     )  # fmt: skip
     edge = Edge(rooms, Limits(silence=limits.idle_seconds, frame=limits.frame_bytes, half_open=limits.half_open,
                               links=limits.links, dials_per_second=limits.dials_per_second))  # fmt: skip
@@ -251,6 +261,8 @@ async def _wire(
     if settings.mirror.url:
         members.append(_mirror(settings, ports, state, state_worker))
     followers = Followers(journal, members, _follower_failed)
+    if isinstance(store, MendingStore):
+        mender = Mender(store, store_worker, ports.worker(), ledger, followers)
 
     async def cursors() -> Mapping[str, int]:
         await control.settle()
@@ -268,7 +280,9 @@ async def _wire(
     keeper = Keeper(journal, keeping, _keeper_failed, collector)
 
     def problems() -> list[str]:
-        wrong = [f"follower {f['name']} is {f['lag']} records behind: {f['error']}" for f in followers.status()
+        mending = store.progress() if isinstance(store, MendingStore) else None
+        wrong = [] if mending is None else [mending]
+        wrong += [f"follower {f['name']} is {f['lag']} records behind: {f['error']}" for f in followers.status()
                  if not f["healthy"]]  # fmt: skip
         if router.problem is not None:
             wrong.append(f"commands cannot change state: {router.problem}")
@@ -278,7 +292,9 @@ async def _wire(
             wrong.append(keeper.problem)
         return wrong
 
-    return House(settings, ports, journal, registry, router, followers, edge, rooms, store, keeper, identity)
+    return House(
+        settings, ports, journal, registry, router, followers, edge, rooms, store, keeper, identity, mender
+    )  # fmt: skip
 
 
 # --- serving, and the end --------------------------------------------------------------------------------------------
@@ -327,6 +343,12 @@ def _statistics(house: House) -> dict[str, Any]:
         "registry": lambda: {"devices": len(house.registry), "online": house.registry.online},
         "process": lambda: {"tasks": trio.lowlevel.current_statistics().tasks_living},
     }
+
+
+def _store_status(store: Store) -> StoreStatus:
+    told = store.statistics()
+    rebuilding = isinstance(store, MendingStore) and store.progress() is not None
+    return StoreStatus(rebuilding=rebuilding, cursor=told.get("cursor", 0), readings=told.get("readings", 0))
 
 
 def _follower_failed(name: str, error: Exception) -> None:

@@ -57,6 +57,7 @@ class HubSection(Section):
     data: FilePath = Path("data")
     listen: str = "127.0.0.1:8443"
     http: str = "127.0.0.1:8480"
+    reserve_mb: Annotated[int, Field(ge=0)] = 16
 
     @field_validator("listen", "http")
     @classmethod

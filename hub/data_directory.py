@@ -10,10 +10,11 @@ import trio
 
 from hub.config import Settings
 from hub.ingest.marks import Marks
-from hub.journal import IdentityError, Journal, log_id
+from hub.journal import IdentityError, Journal, Reserve, log_id
 from hub.ports import Ports, Worker
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
+from hub.store.mending import MendingStore
 from hub.wire.records import pack_marks
 
 MIB: Final = 1024 * 1024
@@ -30,8 +31,9 @@ class HubError(Exception):
 
 
 @asynccontextmanager
-async def own_directory(settings: Settings, ports: Ports) -> AsyncIterator[None]:
-    """The data directory, owned by this process alone (two hubs on one journal would destroy it)."""
+async def own_directory(settings: Settings, ports: Ports) -> AsyncIterator[Reserve]:
+    """The data directory, owned by this process alone (two hubs on one journal would destroy it), and its
+    reserve."""
     worker = ports.worker()
     try:
         await worker.run(ports.files.make_directory, settings.data)
@@ -42,8 +44,10 @@ async def own_directory(settings: Settings, ports: Ports) -> AsyncIterator[None]
     except OSError as error:
         text = f"{settings.data}: {error.strerror}: make it writable, or name another directory with hub.data"
         raise HubError(text, usage=True) from None
+    reserve = Reserve(settings.data / "reserve", ports.files, settings.hub.reserve_mb * MIB)
+    await worker.run(reserve.begin)
     try:
-        yield
+        yield reserve
     finally:
         lock.close()
 
@@ -67,14 +71,16 @@ async def open_state(settings: Settings, worker: Worker) -> AsyncIterator[State]
 
 
 @asynccontextmanager
-async def open_journal(settings: Settings, ports: Ports, worker: Worker) -> AsyncIterator[tuple[Journal, Marks]]:
+async def open_journal(
+    settings: Settings, ports: Ports, worker: Worker, reserve: Reserve
+) -> AsyncIterator[tuple[Journal, Marks]]:
     """The journal, recovered, and the marks as it left them (P10)."""
     marks = Marks()
     options = settings.journal
     journal = Journal(
         settings.data / "journal", ports.files, worker, snapshot=lambda: pack_marks(marks.snapshot()),
         group_seconds=options.group_ms / 1000, segment_bytes=options.segment_mb * MIB,
-        tail_bytes=options.tail_mb * MIB, reader=ports.worker(),
+        tail_bytes=options.tail_mb * MIB, reader=ports.worker(), reserve=reserve,
     )  # fmt: skip
     try:
         recovery = await journal.open()
@@ -97,7 +103,7 @@ async def open_journal(settings: Settings, ports: Ports, worker: Worker) -> Asyn
 
 
 @asynccontextmanager
-async def open_store(settings: Settings, worker: Worker) -> AsyncIterator[Store]:
+async def open_store(settings: Settings, ports: Ports, worker: Worker, journal: Journal) -> AsyncIterator[Store]:
     """The store, open. One that cannot be opened costs disk and queries, not ingest: its follower tries again."""
     store: Store
     if settings.store.kind == "memory":
@@ -107,7 +113,11 @@ async def open_store(settings: Settings, worker: Worker) -> AsyncIterator[Store]
     else:
         from hub.store.duck import DuckStore  # a second to import: only where it is used
 
-        store = DuckStore(settings.data / "store.duckdb", memory_mb=settings.store.memory_mb)
+        path = settings.data / "store.duckdb"
+        store = MendingStore(
+            path, lambda: DuckStore(path, memory_mb=settings.store.memory_mb), ports.files, ports.clock, _mended
+        )
+        store.end = lambda: journal.durable
     try:
         await worker.run(store.open)
     except StoreError as error:
@@ -117,6 +127,14 @@ async def open_store(settings: Settings, worker: Worker) -> AsyncIterator[Store]
     finally:
         with trio.CancelScope(shield=True):  # its last commit is done; this is a checkpoint
             await worker.run(store.close)
+
+
+def _mended(text: str, kept: str) -> None:
+    """What happened to the store, for the log; ``kept`` is the name under which a damaged file is kept."""
+    if kept:
+        log.error("the store is damaged: it is set aside, and rebuilt from the journal", why=text, kept=kept)
+    else:
+        log.info("the store is rebuilt", took=text)
 
 
 async def pass_cursors(journal: Journal, state: State, state_worker: Worker, store: Store) -> None:

@@ -20,6 +20,9 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
+ZEROS = 1024 * 1024  # bytes written at once where space cannot be allocated otherwise
+
+
 class Clock(Protocol):
     """Wall clock for labels; monotonic time for every timer."""
 
@@ -63,6 +66,10 @@ class File(Protocol):
         """Bytes in the file as appended (preallocated space does not count)."""
 
     def truncate(self, size: int) -> None: ...
+
+    def allocate(self, size: int) -> None:
+        """Make it ``size`` bytes long, the new ones zeros for which there is space on the disk; OSError, and the file
+        as it was, when there is not."""
 
     def sync(self) -> None:
         """fdatasync: what was appended survives a power cut when this returns."""
@@ -155,6 +162,19 @@ class DiskFile:
     def truncate(self, size: int) -> None:
         os.ftruncate(self._fd, size)
         self._size = size
+
+    def allocate(self, size: int) -> None:
+        before = self._size
+        try:
+            if hasattr(os, "posix_fallocate"):  # Linux; the C library writes zeros where the file system cannot
+                os.posix_fallocate(self._fd, before, max(1, size - before))
+                self._size = os.fstat(self._fd).st_size
+            else:
+                while self._size < size:
+                    self.append(bytes(min(ZEROS, size - self._size)))
+        except OSError:
+            self.truncate(before)
+            raise
 
     def sync(self) -> None:
         os.fdatasync(self._fd)

@@ -31,6 +31,7 @@ _GROUPS: Final = {
             "check": ("hub:check", "Check the settings; every mistake is told."),
             "status": ("hub:status", "How the running hub is."),
             "reload": ("quarantine:reload", "Let the running hub read its models again."),
+            "rebuild": ("rebuild:rebuild", "Build the store anew from the journal."),
         },
     ),
     "devices": (

@@ -12,7 +12,7 @@ from hub.edge.rooms import Rooms
 from hub.model import Model, ModelError
 from hub.query.question import Question
 from hub.wire.messages import Plain
-from hub.wire.operator import VERBS, DeviceDetail, LedgerEntry, Pin, Status, StoredCounts
+from hub.wire.operator import VERBS, DeviceDetail, LedgerEntry, Pin, Status, StoredCounts, StoreStatus
 
 COMMANDS_LISTED: Final = 100  # when the operator names no limit
 COMMANDS_MOST: Final = 10_000
@@ -44,6 +44,8 @@ class Calls:
             "ledger": self._ledger,
             "ledger.pin": self._pin,
             "ledger.stored": self._stored,
+            "store.status": self._store,
+            "store.rebuild": self._rebuild,
             "tokens.create": self._token,
         }
 
@@ -100,6 +102,18 @@ class Calls:
         args.only("role", "name")
         role, name = args.text("role"), args.text("name")
         return {"name": name, "role": role, "token": await self._rooms.registry.create_token(role, name, who.subject)}
+
+    async def _store(self, args: Arguments, _who: Principal) -> StoreStatus:
+        args.only()
+        return self._rooms.store()
+
+    async def _rebuild(self, args: Arguments, who: Principal) -> Any:
+        args.only()
+        through = self._rooms.rebuild()
+        if through is None:
+            raise Refused("conflict", "this hub's store is kept in memory: start the hub again, and it is built anew")
+        self._rooms.registry.note("store", "store.rebuild", f"asked for by {who.subject}")
+        return {"through": through}
 
     # --- devices ---------------------------------------------------------------------------------------------------
 

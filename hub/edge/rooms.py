@@ -14,7 +14,7 @@ from hub.ports import Clock, Worker
 from hub.query.question import Columns, Question
 from hub.state import State
 from hub.wire.messages import Plain
-from hub.wire.operator import FollowerStatus, LedgerEntry
+from hub.wire.operator import FollowerStatus, LedgerEntry, StoreStatus
 
 Twin = tuple[dict[str, Plain], dict[str, Plain]]
 
@@ -50,4 +50,6 @@ class Rooms:
     followers: Callable[[], list[FollowerStatus]]
     quarantine: Desk
     reload: Callable[[], Awaitable[list[str]]]  # read the models again; the names of those that changed; ModelError
+    store: Callable[[], StoreStatus]
+    rebuild: Callable[[], int | None]  # begins it; the record to reach, None where there is nothing to rebuild
     problems: Callable[[], list[str]] = field(default=list)  # what is wrong now, a line each; none: ready

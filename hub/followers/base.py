@@ -6,6 +6,10 @@ from typing import Protocol
 from hub.wire.kept import Entry
 
 
+class StartAgain(Exception):
+    """What a follower had taken in is not there any more: it is asked anew how far it came, and goes on from there."""
+
+
 class Follower(Protocol):
     """Takes in what is durable, in order, each entry once; its cursor is its own business and lasts with what it did.
 

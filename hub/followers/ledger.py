@@ -53,6 +53,14 @@ class Ledger:
         keys = sorted(rows.keys() | {key for key in stored if device in (None, key[0])})
         return [self._entry(rows.get(key) or AccountRow(*key), stored.get(key, 0), pending.get(key)) for key in keys]
 
+    async def accepted(self, through: int) -> dict[Key, int] | None:
+        """Accepted readings of each epoch that have not expired, counted anew from the journal's records up to
+        ``through``; None when some of them are not there any more."""
+        tally = await self._between(0, through, None, {})
+        if self._journal.segment_of(1) > 1 or any(not damage.torn for damage in self._journal.damage):
+            return None
+        return {key: row.accepted - row.expired for key, row in tally.rows.items()}
+
     def _account(self, device: str | None) -> tuple[int, dict[Key, AccountRow]]:
         """In the worker: cursor and rows, as of one transaction."""
         with self._state.transaction():

@@ -5,7 +5,7 @@ from typing import Final
 
 import trio
 
-from hub.followers.base import Follower
+from hub.followers.base import Follower, StartAgain
 from hub.followers.reader import Reader
 from hub.journal import Journal
 from hub.wire.kept import Entry
@@ -48,6 +48,12 @@ class Followers:
         while any(each.cursor < lsn for each in waited):
             await self._moved.wait()
 
+    def restart(self, name: str) -> None:
+        """Ask the follower of that name how far it came, and go on from there: what it had is gone."""
+        for following in self._following:
+            if following.follower.name == name:
+                following.restart()
+
     def _tell(self) -> None:
         moved, self._moved = self._moved, trio.Event()
         moved.set()
@@ -69,11 +75,17 @@ class _Following:
         self._entries: list[Entry] = []  # read, not taken yet
         self._took = float("-inf")  # when the last take began, on trio's clock
         self._behind = False  # the last read left something
+        self._waiting = trio.CancelScope()
 
     def begin(self, cursor: int) -> None:
         """Follow from here."""
         self.cursor = cursor
         self._reader = Reader(self._journal, cursor)
+
+    def restart(self) -> None:
+        """Begin again from what the follower says."""
+        self._reader, self._entries = None, []
+        self._waiting.cancel()
 
     def status(self) -> FollowerStatus:
         return FollowerStatus(
@@ -86,12 +98,17 @@ class _Following:
         wait = RETRY_SECONDS[0]
         while True:
             if self._reader is not None and not self._entries:
-                await self._wait(self._reader.position)
+                with trio.CancelScope() as self._waiting:
+                    await self._wait(self._reader.position)
+                if self._waiting.cancelled_caught:
+                    continue
             try:
                 if self._reader is None:
                     self.begin(await self.follower.start())
                 else:
                     await self._step(self._reader)
+            except StartAgain:
+                self.restart()
             except Exception as exc:
                 if self.error is None:
                     self._failed(self.follower.name, exc)

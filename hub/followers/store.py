@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from hub.followers.base import StartAgain
 from hub.ports import Worker
 from hub.state import State
 from hub.wire.kept import Entry
@@ -41,13 +42,22 @@ class StoreFollower:
         self.pace = PACE_SECONDS
         self._store = store
         self._worker = worker
+        self._cursor = 0
 
     async def start(self) -> int:
-        return await self._worker.run(self._store.open)
+        self._cursor = await self._worker.run(self._store.open)
+        return self._cursor
 
     async def take(self, entries: Sequence[Entry], cursor: int) -> None:
-        await self._worker.run(self._store.take, entries, cursor)
+        await self._worker.run(self._take, entries, cursor)
+        self._cursor = cursor
         self.pace = BUSY_PACE_SECONDS if len(entries) >= BUSY else PACE_SECONDS
+
+    def _take(self, entries: Sequence[Entry], cursor: int) -> None:
+        """A store that broke and was opened again, or begun anew, may be elsewhere than it was left."""
+        if self._store.open() != self._cursor:
+            raise StartAgain
+        self._store.take(entries, cursor)
 
 
 class MirrorFollower:

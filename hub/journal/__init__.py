@@ -7,18 +7,12 @@ from hub.journal.errors import JournalFailed
 from hub.journal.identity import IdentityError, log_id
 from hub.journal.journal import Journal, JournalStatistics
 from hub.journal.recovery import Recovery
+from hub.journal.reserve import Reserve
 from hub.journal.scan import Scan
 from hub.journal.search import Search
 from hub.journal.segments import Damage
 
 __all__ = [
-    "Damage",
-    "IdentityError",
-    "Journal",
-    "JournalFailed",
-    "JournalStatistics",
-    "Recovery",
-    "Scan",
-    "Search",
+    "Damage", "IdentityError", "Journal", "JournalFailed", "JournalStatistics", "Recovery", "Reserve", "Scan", "Search",
     "log_id",
-]
+]  # fmt: skip

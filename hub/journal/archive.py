@@ -122,6 +122,9 @@ class ArchivedSegment:
     def truncate(self, size: int) -> None:
         raise AssertionError("an archive is never cut")
 
+    def allocate(self, size: int) -> None:
+        raise AssertionError("an archive never grows")
+
     def sync(self) -> None:
         """It was synced before it got its name."""
 

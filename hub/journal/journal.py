@@ -10,6 +10,7 @@ import trio
 from hub.journal.errors import JournalFailed
 from hub.journal.framing import HEADER_SIZE, frame, frame_run
 from hub.journal.recovery import Recovery, recover
+from hub.journal.reserve import Reserve
 from hub.journal.ring import Ring
 from hub.journal.scan import Scan
 from hub.journal.segments import Damage, segments
@@ -18,6 +19,7 @@ from hub.ports import Files, Worker
 
 MEBIBYTE: Final = 1024 * 1024
 PIN_SECONDS: Final = 600.0  # a proof reads about 60 GB in that time
+LOOK_SECONDS: Final = 1.0  # between two looks at how much space is left
 FULL_RETRY_SECONDS: Final = 0.25  # how soon to look whether a full disk has space again
 
 
@@ -57,6 +59,7 @@ class Journal:
         segment_bytes: int = 64 * MEBIBYTE,
         tail_bytes: int = 64 * MEBIBYTE,
         reader: Worker | None = None,
+        reserve: Reserve | None = None,
     ) -> None:
         self.directory = directory
         self.files = files
@@ -68,6 +71,7 @@ class Journal:
         self.damage: list[Damage] = []
         self._worker = worker
         self._snapshot = snapshot
+        self._reserve = reserve
         self._group_seconds = group_seconds
         self._segment_bytes = segment_bytes
         self._writer = SegmentWriter(directory, files)
@@ -98,6 +102,8 @@ class Journal:
             if self.stalled:
                 raise OSError(f"no space for a journal in {self.directory}: make space, then start again")
         self._ring.restart(self.appended + 1)
+        if not await self._space_again():
+            self._stall()
         return recovery
 
     def _recover(self) -> tuple[Recovery, int]:
@@ -183,6 +189,10 @@ class Journal:
         while True:
             await self._wanted.wait()
             self._wanted = trio.Event()
+            if self.stalled and not await self._space_again():
+                self._wanted.set()
+                await trio.sleep(FULL_RETRY_SECONDS)
+                continue
             began = trio.current_time()
             await self._write()
             took = self._sync_seconds = trio.current_time() - began
@@ -191,6 +201,23 @@ class Journal:
                 await trio.sleep(FULL_RETRY_SECONDS)
             elif took < self._group_seconds:
                 await trio.sleep(self._group_seconds - took)
+
+    async def watch(self) -> None:
+        """Look after the space that is left, until cancelled: where state and store might fail to commit for want of
+        it, stop what fills the disk, and give them the reserve."""
+        while self._reserve is not None:
+            await trio.sleep(LOOK_SECONDS)
+            if not self.stalled and await self._worker.run(self._reserve.short):
+                self._stall()
+                await self._worker.run(self._reserve.give_up)
+
+    def _stall(self) -> None:
+        self.stalled = True
+        self._wanted.set()
+
+    async def _space_again(self) -> bool:
+        """Whether the reserve is held (again): only then anything becomes durable."""
+        return self._reserve is None or await self._worker.run(self._reserve.take_back)
 
     async def _write(self) -> None:
         """One group: write and sync what is there. On a full disk all that was not written stays, in order."""
@@ -203,7 +230,9 @@ class Journal:
             self._moved.set()
             raise
         del self._parts[:done]
-        self.stalled = full
+        if full and self._reserve is not None:
+            await self._worker.run(self._reserve.give_up)
+        self.stalled = full or (self.stalled and self._reserve is not None and not self._reserve.held)
         self._syncs += 1
         for part in group[:done]:
             if part.opens:

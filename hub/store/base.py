@@ -9,10 +9,13 @@ from hub.wire.kept import Entry
 
 class StoreError(Exception):
     """The store could not do it; nothing of the call has been committed. ``retry`` when waiting may help, and then
-    ``retry_after`` seconds where the other side said how long."""
+    ``retry_after`` seconds where the other side said how long. ``damaged``: its file is not what was written."""
 
-    def __init__(self, text: str, *, retry: bool = True, retry_after: float | None = None) -> None:
+    def __init__(
+        self, text: str, *, retry: bool = True, retry_after: float | None = None, damaged: bool = False
+    ) -> None:
         super().__init__(text)
+        self.damaged = damaged
         self.retry = retry
         self.retry_after = retry_after
 

@@ -143,8 +143,16 @@ VERBS: Final[dict[str, str]] = {
     "ledger": "viewer",  # {device?} -> [LedgerEntry]
     "ledger.pin": "viewer",  # {} -> Pin; pins until the link ends
     "ledger.stored": "viewer",  # {lsn} -> StoredCounts: what the open table holds up to that LSN
+    "store.status": "viewer",  # {} -> StoreStatus
+    "store.rebuild": "admin",  # {} -> {through}: the record that the store has to reach; ask store.status how far it is
     "tokens.create": "admin",  # {role, name} -> {name, role, token}
 }
+
+
+class StoreStatus(TypedDict):
+    rebuilding: bool
+    cursor: int  # LSN
+    readings: int  # that it holds
 
 
 class DeviceInfo(TypedDict):

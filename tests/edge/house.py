@@ -178,6 +178,7 @@ async def house(
         ingest=ingest, journal=journal, registry=registry, router=router, live=live, clock=clock, models=models,
         log=LOG, version="0", directory=path / "journal", ask=ask, stored=stored, ledger=nothing, twin=twin,
         followers=list, quarantine=Desk(state, worker, booked), reload=reload,
+        store=lambda: {"rebuilding": False, "cursor": 0, "readings": 0}, rebuild=lambda: 0,
     )  # type: ignore[arg-type]  # fmt: skip
     edge = Edge(rooms, limits)
     streams: Streams = TcpStreams() if tls else MemoryStreams()

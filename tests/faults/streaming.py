@@ -30,6 +30,8 @@ description = "Counts: what the fault tests send."
 unit = "/"
 type = "int"
 min = 0
+[commands.nothing]
+description = "A command that devices of this model do not know: they say so."
 """
 ROWS_PER_SAMPLE = 2  # so that a kill meets batches in every state
 

@@ -33,6 +33,9 @@ class UnsyncedFile:
             self._pending.clear()
             self._file.truncate(size)
 
+    def allocate(self, size: int) -> None:
+        self._pending += bytes(size - self.size())
+
     def sync(self) -> None:
         self._file.append(bytes(self._pending))
         self._pending.clear()

@@ -86,6 +86,9 @@ class SimulatedFile:
         self._files.count("truncate")
         self.inode.truncate(size)
 
+    def allocate(self, size: int) -> None:
+        self.append(bytes(size - self.size()))
+
     def sync(self) -> None:
         try:
             self._files.count("sync")

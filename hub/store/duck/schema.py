@@ -12,6 +12,8 @@ from hub.store.base import StoreError
 from hub.store.series import Series
 
 LAYOUT: Final = 1  # of the tables below; a file of another layout is not opened
+#: What DuckDB says of a file with a flipped bit, a cut end, or other bytes than its own; tried on each.
+DAMAGE: Final = ("orrupt", "checksum", "Could not read enough bytes", "not a valid DuckDB")
 SPILL: Final = "1GB"  # disk that queries too large for the memory may take beside the file
 
 TABLES: Final = (
@@ -44,6 +46,7 @@ def connect(path: Path, memory_mb: int, threads: int) -> duckdb.DuckDBPyConnecti
     connection = None
     try:
         connection = duckdb.connect(str(path), config=config)
+        connection.execute("PRAGMA disable_checkpoint_on_shutdown")  # close() makes one, abandon() must not
         connection.execute("SET allowed_configs = ['max_execution_time']")  # a session's own, see DuckStore
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
@@ -55,7 +58,7 @@ def connect(path: Path, memory_mb: int, threads: int) -> duckdb.DuckDBPyConnecti
     except (duckdb.Error, RuntimeError) as error:
         if connection is not None:
             connection.close()
-        raise StoreError(_what_to_do(path, error), retry=False) from error
+        raise _refusal(path, error) from error
     return connection
 
 
@@ -90,13 +93,25 @@ def read_series(connection: duckdb.DuckDBPyConnection) -> tuple[list[Series], li
     return [Series(*line) for line in series], devices
 
 
-def _what_to_do(path: Path, error: Exception) -> str:
+def damaged(error: Exception) -> bool:
+    """Whether the file is not what DuckDB wrote: a checksum fails, or bytes are missing. (What it raises says so in
+    its text alone.)"""
+    text = str(error)
+    return any(sign in text for sign in DAMAGE)
+
+
+def _refusal(path: Path, error: Exception) -> StoreError:
     text = str(error).splitlines()[0]
-    if "lock" in text:
-        return f"{path} is open in another process: stop that hub, or start this one with another data directory"
+    if "lock on file" in text:
+        text = f"{path} is open in another process: stop that hub, or start this one with another data directory"
+        return StoreError(text, retry=False)
     if isinstance(error, duckdb.IOException) and not path.parent.is_dir():
-        return f"{path.parent} does not exist: create it, or name another data directory"
-    return (
+        return StoreError(f"{path.parent} does not exist: create it, or name another data directory", retry=False)
+    if "No space left" in text or "Permission denied" in text:
+        return StoreError(f"{path} cannot be opened ({text}): see to it that the hub has space and may write there")
+    return StoreError(
         f"{path} is damaged and cannot be opened ({text}): move it and {path.name}.wal aside and start the hub "
-        "again, it builds the store anew from its journal"
+        "again, it builds the store anew from its journal",
+        retry=False,
+        damaged=True,
     )

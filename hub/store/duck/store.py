@@ -11,7 +11,7 @@ import numpy as np
 from hub.query.question import Columns, Question
 from hub.store.base import StoreError
 from hub.store.duck import answers
-from hub.store.duck.schema import connect, read_cursor, read_series
+from hub.store.duck.schema import connect, damaged, read_cursor, read_series
 from hub.store.gather import Arrays, Part, gather
 from hub.store.series import SeriesBook
 from hub.wire.kept import Entry, Expired
@@ -20,6 +20,11 @@ from hub.wire.kept import Entry, Expired
 #: second after a crash; quiet hubs get there by commits, at five a second every ten minutes or more.
 CHECKPOINT_READINGS: Final = 1_000_000
 CHECKPOINT_COMMITS: Final = 3_000
+SCRUBBED: Final = {
+    "readings": "series, time, value, quality, lsn, row", "texts": "series, time, value, quality, lsn, row",
+    "batches": "lsn, device, epoch, seq, received, readings", "series": "number, device, metric, unit, type",
+    "devices": "number, name",
+}  # fmt: skip
 STORED_SECONDS: Final = 600.0  # the ledger's proof reads all there is
 
 
@@ -121,6 +126,16 @@ class DuckStore:
             self._checkpoint(self._writer)
         self._let_go()
 
+    def scrub(self) -> None:
+        """Read every block that holds something; StoreError (``damaged``) when one is not as it was written."""
+        with self._reading(STORED_SECONDS) as cursor:
+            for table, columns in SCRUBBED.items():
+                cursor.execute(f"SELECT bit_xor(hash({columns})) FROM {table}").fetchall()  # noqa: S608
+
+    def abandon(self) -> None:
+        """Close without a checkpoint: the file is damaged or gone."""
+        self._let_go()
+
     def _insert(self, writer: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> int:
         count = 0
         for part in gather(entries, self._book):
@@ -183,7 +198,7 @@ class DuckStore:
             raise self._refusal(error) from error
 
     def _refusal(self, error: duckdb.Error) -> StoreError:
-        return StoreError(f"{self._path}: {str(error).splitlines()[0]}")
+        return StoreError(f"{self._path}: {str(error).splitlines()[0]}", damaged=damaged(error))
 
 
 def _expire(writer: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> int:

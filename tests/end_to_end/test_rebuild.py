@@ -1,0 +1,39 @@
+"""``telemetrio hub rebuild``, with a hub that runs and without one."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.end_to_end.processes import HubProcess
+from tests.faults.streaming import write_model
+from tests.faults.test_store_damage import ask, stream
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.timeout(200)
+def test_rebuild_gives_the_same_answers(tmp_path: Path) -> None:
+    hub = HubProcess.make(tmp_path / "hub", settings={"TELEMETRIO_MODELS__DIRECTORY": str(write_model(tmp_path))})
+    try:
+        hub.start()
+        trio.run(stream, hub, 1.0)
+        before = ask(hub)
+        for running in (True, False):
+            if not running:
+                assert hub.stop() == 0
+            done = hub.run("hub", "rebuild", "-o", "json")
+            assert done.returncode == 0, done.stdout + done.stderr
+            told = json.loads(done.stdout)
+            assert told["readings"] == sum(stored for _, _, stored, _ in before["ledger"])
+            assert told["seconds"] >= 0
+            assert "record" in done.stderr
+            print(told)
+            if not running:
+                hub.start()
+            assert ask(hub) == before
+            assert any(".damaged-" in name for name in os.listdir(hub.folder / "data"))
+    finally:
+        hub.__exit__()
