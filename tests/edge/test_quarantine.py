@@ -44,7 +44,7 @@ async def balanced(house: House) -> dict[str, Any]:
     state = house.rooms.quarantine.state
     (row,) = state.account.all("tank-1")
     stored = len((await house.rooms.ask(Question())).columns["value"])
-    entry = ledger_entry(row, 0, stored, 0)
+    entry = ledger_entry(row, 0, stored, 0, row.expired)
     assert entry["balanced"], entry
     return dict(entry)
 

@@ -16,7 +16,7 @@ import trio
 
 from hub.config import HubSection, JournalSection, LimitsSection, Settings, TlsSection
 from hub.model import Model, parse_model
-from hub.ports import Files
+from hub.ports import Files, Ports
 from hub.store.base import Store, StoreError
 from hub.wire.messages import Declared
 from tests.simulation.store import SimulatedStore
@@ -58,7 +58,7 @@ def closed_doors(store_files: Files) -> Iterator[None]:
     """While it lasts, run_hub serves no HTTP, writes no ready file, logs nothing, and its store is a simulated one."""
 
     @asynccontextmanager
-    async def open_store(settings: Settings, worker: Any) -> AsyncIterator[Store]:
+    async def open_store(settings: Settings, ports: Ports, worker: Any, journal: Any) -> AsyncIterator[Store]:
         store = SimulatedStore(Path("/store/log"), store_files)
         with suppress(StoreError):  # its follower tries again
             await worker.run(store.open)
