@@ -10,7 +10,7 @@ import time
 import pytest
 
 #: What real servers the tests want, and what to install for them. In CI (CI=true) a missing one fails its tests.
-SERVERS = {"victoria-metrics": "victoria-metrics", "tmux": "tmux", "nginx": "nginx-light"}
+SERVERS = {"victoria-metrics": "victoria-metrics", "tmux": "tmux", "nginx": "nginx-light", "strace": "strace"}
 
 
 class Tally:
