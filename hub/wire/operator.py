@@ -141,7 +141,7 @@ VERBS: Final[dict[str, str]] = {
     "quarantine.drop": "operator",  # {SOME, after?} -> QuarantineDropped
     "models.reload": "operator",  # {} -> {changed: [str]}: the hub reads its models again
     "ledger": "viewer",  # {device?} -> [LedgerEntry]
-    "ledger.pin": "viewer",  # {} -> Pin; pins until the link ends
+    "ledger.pin": "viewer",  # {} -> Pin; nothing up to it is collected for ten minutes
     "ledger.stored": "viewer",  # {lsn} -> StoredCounts: what the open table holds up to that LSN
     "store.status": "viewer",  # {} -> StoreStatus
     "store.rebuild": "admin",  # {} -> {through}: the record that the store has to reach; ask store.status how far it is
