@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from devices.disk.numbers import Numbers
 from devices.disk.records import HEADER, pack, read_all, records
+from hub.crashpoints import reach
 from hub.ports import File, Files
 
 BATCH: Final = Struct("<QQId")  # place, seq, readings, at: before the frame
@@ -70,6 +71,7 @@ class SpoolFiles:
 
     def save_numbers(self, numbers: Numbers) -> None:
         """Make them durable."""
+        reach("spool ack")
         file, self._numbers = self._numbers, None
         record = pack(numbers.to_bytes())
         if file is None or file.size() + len(record) > NUMBERS_BYTES:
@@ -147,6 +149,7 @@ class SpoolFiles:
         """Make packed batches durable in the file begun last (``fresh``: the first ones there); its size now."""
         assert self._batches is not None
         self._batches.append(b"".join(batches))
+        reach("spool append")
         self._batches.sync()
         if fresh:
             self._files.sync_directory(self.directory)

@@ -5,6 +5,7 @@ from typing import Final
 
 import trio
 
+from hub.crashpoints import reach
 from hub.followers.rejections import rejected_readings
 from hub.followers.tally import Key, Tally, touched
 from hub.ports import Worker
@@ -91,6 +92,7 @@ class AccountFollower:
             self._state.quarantine.remove(
                 (left.of, row, _name(metric)) for left in tally.left for row, metric, *_ in left.readings
             )
+            reach("account")
             self._state.cursors.set(self.name, cursor)
 
 

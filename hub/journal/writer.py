@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hub.crashpoints import reach
 from hub.journal.errors import JournalFailed
 from hub.journal.recovery import FULL
 from hub.journal.segments import segment_path
@@ -71,9 +72,11 @@ class SegmentWriter:
     def _append(self, part: Part) -> bool:
         """False when there is no space; the file then ends where it ended before."""
         if part.opens:
+            reach("roll")
             self._sync()  # a segment is whole before the next one is begun (P9)
         try:
             file = self._open(part.segment) if part.opens else self._current()
+            reach("append")
             file.append(b"".join(part.pieces))
         except OSError as error:
             if error.errno in FULL:
@@ -81,6 +84,7 @@ class SegmentWriter:
             raise
         self._unsynced = True
         if part.opens:
+            reach("marks")
             self._sync()
             self._files.sync_directory(self._directory)
         return True
@@ -100,6 +104,7 @@ class SegmentWriter:
     def _sync(self) -> None:
         if self._unsynced:
             file = self._current()
+            reach("sync")
             file.sync()
             self._unsynced = False
             self._size = file.size()

@@ -8,6 +8,7 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 
+from hub.crashpoints import reach
 from hub.query.question import Columns, Question
 from hub.store.base import StoreError
 from hub.store.duck import answers
@@ -73,9 +74,11 @@ class DuckStore:
         assert self._writer is not None
         try:
             self._writer.execute("BEGIN")
+            reach("apply")
             count = self._insert(self._writer, entries)
             gone = _expire(self._writer, entries)
             self._writer.execute("UPDATE cursor SET lsn = ?", [cursor])
+            reach("commit")
             self._writer.execute("COMMIT")
         except BaseException as error:
             self._undo(self._writer)
@@ -172,6 +175,7 @@ class DuckStore:
 
     def _checkpoint(self, writer: duckdb.DuckDBPyConnection) -> None:
         try:
+            reach("checkpoint")
             writer.execute("CHECKPOINT")
         except duckdb.Error:
             self._counters["checkpoints_put_off"] += 1  # somebody reads: tried again with the next commit
