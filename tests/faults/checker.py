@@ -13,7 +13,7 @@ Nothing of the product is imported here.
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 Key: TypeAlias = tuple[str, int]  # device, n
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: What must be 0.
-WRONG = ("lost", "duplicated", "invented", "altered", "missing_lines", "unbooked")
+WRONG = ("lost", "duplicated", "invented", "altered", "doubtful", "missing_lines")
 
 
 @dataclass
@@ -33,6 +33,7 @@ class Stored:
     times: dict[Key, str] = field(default_factory=dict)
     x: Counter[tuple[str, str]] = field(default_factory=Counter)  # by device and time
     bits: dict[tuple[str, str], str] = field(default_factory=dict)
+    doubtful: int = 0  # readings whose quality is not good: no device was rewound, and all have a clock
 
 
 def recount(folder: Path) -> dict[str, int]:
@@ -51,33 +52,53 @@ def recount(folder: Path) -> dict[str, int]:
         missing += line.get("missing", 0)
         acked.update((line["device"], n) for n in line.get("n", ()))
     stored, gaps = _stored(folder)
-    return _compare(sent, acked, stored) | {"missing_lines": missing + gaps, **_expired(folder, sent, acked, stored)}
+    expired = _expired(folder / "ledger.json")
+    return _compare(sent, acked, stored, expired) | {"missing_lines": missing + gaps}
 
 
-def _compare(sent: dict[Key, tuple[str, str]], acked: set[Key], stored: Stored) -> dict[str, int]:
+def _compare(
+    sent: dict[Key, tuple[str, str]], acked: set[Key], stored: Stored, expired: Mapping[str, int]
+) -> dict[str, int]:
     both = bool(stored.x)  # an answer of the command line has both readings of a row
     places = {(device, time) for (device, _), (time, _) in sent.items()}
-    lost = sum(key not in stored.n for key in acked)
-    altered = 0
+    altered, absent = 0, Counter[str]()
     for key, (time, x) in sent.items():
         place = key[0], time
-        if both and key in acked:
-            lost += place not in stored.bits
-        altered += key in stored.times and stored.times[key] != time
+        if key in acked:
+            absent[key[0]] += (key not in stored.n) + (both and place not in stored.x)
+        altered += stored.times.get(key, time) != time
         altered += stored.bits.get(place, x) != x
+    lost = len(acked - sent.keys())  # nobody has sent it: the record is not whole
+    lost += sum(count for device, count in absent.items() if not expired.get(device))
+    for device in expired:
+        lost += _beyond_expiry(device, absent[device], expired[device], acked, stored)
     return {
         "sent": len(sent) * (1 + both),
         "acked": len(acked) * (1 + both),
         "stored": stored.n.total() + stored.x.total(),
+        "expired": sum(expired.values()),
         "lost": lost,
         "duplicated": stored.n.total() - len(stored.n) + stored.x.total() - len(stored.x),
         "invented": len(stored.n.keys() - sent.keys()) + (len(stored.x.keys() - places) if both else 0),
         "altered": altered,
+        "doubtful": stored.doubtful,
     }
 
 
-def _expired(folder: Path, sent: dict[Key, tuple[str, str]], acked: set[Key], stored: Stored) -> dict[str, int]:
-    return {}
+def _beyond_expiry(device: str, absent: int, expired: int, acked: set[Key], stored: Stored) -> int:
+    """What a device misses though it has not expired: the oldest go first, and the ledger has counted them."""
+    oldest = min((n for name, n in stored.n if name == device), default=0)
+    young = sum(key not in stored.n for key in acked if key[0] == device and key[1] >= oldest)
+    return young + abs(absent - expired)
+
+
+def _expired(path: Path) -> dict[str, int]:
+    """Readings that have expired, by device, as the ledger tells."""
+    entries = json.loads(path.read_text())["entries"] if path.exists() else []
+    counts = Counter[str]()
+    for entry in entries:
+        counts[entry["device"]] += entry["expired"]
+    return {device: count for device, count in counts.items() if count}
 
 
 def _stored(folder: Path) -> tuple[Stored, int]:
@@ -91,6 +112,7 @@ def _stored(folder: Path) -> tuple[Stored, int]:
         return stored, missing
     for text in answer.read_text().splitlines():
         row = json.loads(text)
+        stored.doubtful += row["quality"] != "good"
         if row["metric"] == "n":
             key = row["device"], int(row["value"])
             stored.n[key] += 1

@@ -1,0 +1,173 @@
+"""The stage of the rows that need real processes: a hub, a generator of load, and what is found in the end."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from hub.client.dial import Target
+from hub.client.shell import connect
+from tests.faults.checker import wrong
+from tests.faults.crashing import VARIABLE
+from tests.faults.forge import Forged
+from tests.faults.generator import order
+from tests.faults.hubs import ForgedHub, make_hub
+from tests.faults.lab import Failed, Figures, Lab
+from tests.faults.streaming import enrol, settled, write_model
+
+DEVICES = 20
+PATIENCE_SECONDS = 60.0  # for what takes a second on a machine that does nothing else
+END_SECONDS = 120.0  # for a fleet to have all acked
+MEMORY = Path("/dev/shm")  # spools go there: each of twenty devices has a disk of its own, and here all share one
+LIVES_APART = 1_000_000  # what one life of the generator counts from after the other
+
+
+class Stage:
+    """A hub under load. ``ledger`` and ``stored`` in the end are asked for by commands in processes of their own."""
+
+    def __init__(self, lab: Lab, settings: Mapping[str, str] | None = None, **hub: Any) -> None:
+        """``hub``: target and arguments of ``ForgedHub``."""
+        assert lab.forge is not None
+        self._forge, self._lab = lab.forge, lab
+        self._settings = {"TELEMETRIO_MODELS__DIRECTORY": str(write_model(lab.scratch)), **(settings or {})}
+        self.hub: ForgedHub = make_hub(lab, settings=self._settings, **hub)
+        self._lives = 0
+        self._tokens: dict[str, str] = {}
+        self._devices: Forged | None = None
+        self._acked = lab.evidence / "acked.jsonl"
+        self._plant = lab.plant or ""
+        self._spools = Path(
+            tempfile.mkdtemp(prefix="telemetrio-spools-", dir=MEMORY if MEMORY.is_dir() else lab.scratch)
+        )
+
+    # --- the hub ---------------------------------------------------------------------------------------------------
+
+    def start_hub(self) -> float:
+        """Seconds until it took links."""
+        began = time.monotonic()
+        self.hub.start()
+        return time.monotonic() - began
+
+    def arm_hub(self, where: str) -> None:
+        """Start one that will kill itself; it may do so before it takes links."""
+        self.hub.settings = self._settings | {VARIABLE: where}
+        try:
+            self.hub.start()
+        except RuntimeError:
+            assert self.hub.process is not None
+            if self.hub.process.poll() != -9:
+                raise
+        finally:
+            self.hub.settings = self._settings
+
+    def hub_died(self) -> bool:
+        """Whether it killed itself, in a while."""
+        assert self.hub.process is not None
+        return _until(lambda: self.hub.process.poll() is not None) and self.hub.process.poll() == -9  # type: ignore[union-attr]
+
+    @property
+    def target(self) -> Target:
+        return Target(self.hub.url, self.hub.token(), self.hub.folder / "ca.pem", proxy="")
+
+    # --- the devices -----------------------------------------------------------------------------------------------
+
+    def start_devices(self, where: str = "") -> None:
+        """Start the generator; with what a killed one has left on its disk. ``where``: a step to kill itself at."""
+        if not self._tokens:
+            self._tokens = trio.run(enrol, self.target, [f"counter-{number:02}" for number in range(DEVICES)])
+        first, self._lives = self._lives * LIVES_APART, self._lives + 1
+        path = self._lab.scratch / "order.json"
+        order(path, self.target, self._tokens, self._lab.evidence, self._spools, first)
+        env = {VARIABLE: where} if where else {}
+        self._devices = self._forge.start(
+            "tests.faults.generator:generate", str(path), self._plant, env=env, log=self._lab.evidence / "devices.log"
+        )
+
+    def kill_devices(self) -> None:
+        assert self._devices is not None
+        if self._devices.poll() is not None:
+            raise RuntimeError(f"the devices ended by themselves: {self._devices.returncode}; see devices.log")
+        self._devices.kill()
+        self._devices.wait(PATIENCE_SECONDS)
+
+    def devices_died(self) -> bool:
+        """Whether the generator killed itself, in a while."""
+        devices = self._devices
+        assert devices is not None
+        return _until(lambda: devices.poll() is not None) and devices.poll() == -9
+
+    # --- both ------------------------------------------------------------------------------------------------------
+
+    def progress(self) -> None:
+        """Until something more is acked: a kill before that would show little."""
+        before = self._size()
+        if not _until(lambda: self._size() > before):
+            raise RuntimeError(f"nothing is acked any more:\n{self.hub.log()[-2000:]}")
+
+    def _size(self) -> int:
+        return self._acked.stat().st_size if self._acked.exists() else 0
+
+    def finish(self) -> Figures:
+        """Let the devices have all acked, ask what is stored, and have the checker compare; Failed where it differs or
+        the ledger does not balance."""
+        assert self._devices is not None
+        self._devices.terminate()
+        if (code := self._devices.wait(END_SECONDS)) != 0:
+            raise RuntimeError(f"the devices ended with {code}; see devices.log")
+        trio.run(_all_stored, self.target)
+        evidence = self._lab.evidence
+        question = ("query", "n", "x", "--limit", "1000000", "-o", "ndjson")
+        asked = self.hub.command_to(evidence / "stored.ndjson", evidence / "stored.log", *question)
+        if asked.wait(PATIENCE_SECONDS) != 0:
+            raise RuntimeError(f"the store did not answer; see {evidence}/stored.log")
+        ledger = self.hub.command_to(
+            evidence / "ledger.json", evidence / "ledger.log", "ledger", "--verify", "-o", "json"
+        )
+        balanced = ledger.wait(2 * PATIENCE_SECONDS) == 0
+        figures = count_again(evidence)
+        if wrong(figures) or not figures["acked"]:
+            raise Failed(f"the sets differ: {figures}", figures)
+        if not balanced:
+            raise Failed(f"the ledger says: {(evidence / 'ledger.log').read_text()[-2000:]}", figures)
+        return figures
+
+    def end(self) -> None:
+        """Nothing of it runs any more."""
+        self.hub.__exit__()
+        if self._devices is not None:
+            self._devices.kill()
+        shutil.rmtree(self._spools, ignore_errors=True)
+
+
+def count_again(evidence: Path) -> Figures:
+    """What the checker says, in a process of its own."""
+    command = [sys.executable, "-m", "tests.faults.record", str(evidence)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        told = json.loads(done.stdout)
+    except ValueError:
+        raise RuntimeError(f"the checker failed: {done.stderr}") from None
+    return {name: count for name, count in told.items() if name != "record"}
+
+
+async def _all_stored(target: Target) -> None:
+    async with connect(target) as operator:
+        with trio.fail_after(PATIENCE_SECONDS):
+            await settled(operator)
+
+
+def _until(true: Callable[[], bool]) -> bool:
+    """Look again and again, as other processes tell nothing."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
