@@ -52,12 +52,12 @@ def recount(folder: Path) -> dict[str, int]:
         missing += line.get("missing", 0)
         acked.update((line["device"], n) for n in line.get("n", ()))
     stored, gaps = _stored(folder)
-    expired = _expired(folder / "ledger.json")
-    return _compare(sent, acked, stored, expired) | {"missing_lines": missing + gaps}
+    booked = _booked(folder / "ledger.json")
+    return _compare(sent, acked, stored, booked) | {"missing_lines": missing + gaps}
 
 
 def _compare(
-    sent: dict[Key, tuple[str, str]], acked: set[Key], stored: Stored, expired: Mapping[str, int]
+    sent: dict[Key, tuple[str, str]], acked: set[Key], stored: Stored, booked: Mapping[str, int]
 ) -> dict[str, int]:
     both = bool(stored.x)  # an answer of the command line has both readings of a row
     places = {(device, time) for (device, _), (time, _) in sent.items()}
@@ -69,14 +69,12 @@ def _compare(
         altered += stored.times.get(key, time) != time
         altered += stored.bits.get(place, x) != x
     lost = len(acked - sent.keys())  # nobody has sent it: the record is not whole
-    lost += sum(count for device, count in absent.items() if not expired.get(device))
-    for device in expired:
-        lost += _beyond_expiry(device, absent[device], expired[device], acked, stored)
+    lost += sum(abs(absent[device] - booked.get(device, 0)) for device in absent.keys() | booked.keys())
     return {
         "sent": len(sent) * (1 + both),
         "acked": len(acked) * (1 + both),
         "stored": stored.n.total() + stored.x.total(),
-        "expired": sum(expired.values()),
+        "expired": sum(booked.values()),
         "lost": lost,
         "duplicated": stored.n.total() - len(stored.n) + stored.x.total() - len(stored.x),
         "invented": len(stored.n.keys() - sent.keys()) + (len(stored.x.keys() - places) if both else 0),
@@ -85,19 +83,12 @@ def _compare(
     }
 
 
-def _beyond_expiry(device: str, absent: int, expired: int, acked: set[Key], stored: Stored) -> int:
-    """What a device misses though it has not expired: the oldest go first, and the ledger has counted them."""
-    oldest = min((n for name, n in stored.n if name == device), default=0)
-    young = sum(key not in stored.n for key in acked if key[0] == device and key[1] >= oldest)
-    return young + abs(absent - expired)
-
-
-def _expired(path: Path) -> dict[str, int]:
-    """Readings that have expired, by device, as the ledger tells."""
+def _booked(path: Path) -> dict[str, int]:
+    """Readings by device that need not be stored, as the ledger tells: expired since they came, or too old then."""
     entries = json.loads(path.read_text())["entries"] if path.exists() else []
     counts = Counter[str]()
     for entry in entries:
-        counts[entry["device"]] += entry["expired"]
+        counts[entry["device"]] += entry["expired"] + sum(entry["rejected"].values())
     return {device: count for device, count in counts.items() if count}
 
 

@@ -33,7 +33,8 @@ class Lab:
     process of its own, which it may patch as it likes; what it prints goes to ``row.log`` beside its evidence.
 
     ``plant``: the bug to plant, one of the row's ``catches``. ``forge``: makes processes quickly; ``template``: a
-    folder that ``telemetrio init`` has made, to be copied. ``soak``: seconds that a soak is to last.
+    folder that ``telemetrio init`` has made, to be copied. ``soak``: seconds that a soak is to last. ``memory``: like
+    ``scratch``, in memory where the machine has a place for that.
     """
 
     scratch: Path
@@ -45,6 +46,7 @@ class Lab:
     forge: "Forge | None" = None
     template: Path | None = None
     soak: float = 0.0
+    memory: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
 """The stage of the rows that need real processes: a hub, a generator of load, and what is found in the end."""
 
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,7 +23,6 @@ from tests.faults.streaming import enrol, settled, write_model
 DEVICES = 20
 PATIENCE_SECONDS = 60.0  # for what takes a second on a machine that does nothing else
 END_SECONDS = 120.0  # for a fleet to have all acked
-MEMORY = Path("/dev/shm")  # spools go there: each of twenty devices has a disk of its own, and here all share one
 LIVES_APART = 1_000_000  # what one life of the generator counts from after the other
 
 
@@ -43,9 +40,8 @@ class Stage:
         self._devices: Forged | None = None
         self._acked = lab.evidence / "acked.jsonl"
         self._plant = lab.plant or ""
-        self._spools = Path(
-            tempfile.mkdtemp(prefix="telemetrio-spools-", dir=MEMORY if MEMORY.is_dir() else lab.scratch)
-        )
+        # Each of twenty devices has a disk of its own; here they would all share one, and that with the hub.
+        self._spools = (lab.memory or lab.scratch) / "spools"
 
     # --- the hub ---------------------------------------------------------------------------------------------------
 
@@ -115,12 +111,19 @@ class Stage:
         return self._acked.stat().st_size if self._acked.exists() else 0
 
     def finish(self) -> Figures:
-        """Let the devices have all acked, ask what is stored, and have the checker compare; Failed where it differs or
-        the ledger does not balance."""
+        """``drain`` and ``judge``."""
+        self.drain()
+        return self.judge()
+
+    def drain(self) -> None:
+        """Let the devices measure no more and have all acked."""
         assert self._devices is not None
         self._devices.terminate()
         if (code := self._devices.wait(END_SECONDS)) != 0:
             raise RuntimeError(f"the devices ended with {code}; see devices.log")
+
+    def judge(self) -> Figures:
+        """Ask what is stored and have the checker compare; Failed where it differs or the ledger does not balance."""
         trio.run(_all_stored, self.target)
         evidence = self._lab.evidence
         question = ("query", "n", "x", "--limit", "1000000", "-o", "ndjson")
@@ -143,7 +146,6 @@ class Stage:
         self.hub.__exit__()
         if self._devices is not None:
             self._devices.kill()
-        shutil.rmtree(self._spools, ignore_errors=True)
 
 
 def count_again(evidence: Path) -> Figures:
