@@ -43,17 +43,29 @@ class Stage:
         # Each of twenty devices has a disk of its own; here they would all share one, and that with the hub.
         self._spools = (lab.memory or lab.scratch) / "spools"
 
+    def note(self, **what: Any) -> None:
+        """Put down what was done, among the evidence: ``events.jsonl``, with the time."""
+        with (self._lab.evidence / "events.jsonl").open("a") as events:
+            events.write(json.dumps({"time": round(time.time(), 3), **what}) + "\n")
+
     # --- the hub ---------------------------------------------------------------------------------------------------
 
     def start_hub(self) -> float:
         """Seconds until it took links."""
         began = time.monotonic()
         self.hub.start()
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        self.note(hub="started", seconds=round(took, 3))
+        return took
+
+    def kill_hub(self) -> None:
+        self.hub.kill()
+        self.note(hub="killed")
 
     def arm_hub(self, where: str) -> None:
         """Start one that will kill itself; it may do so before it takes links."""
         self.hub.settings = self._settings | {VARIABLE: where}
+        self.note(hub="started", armed=where)
         try:
             self.hub.start()
         except RuntimeError:
@@ -66,7 +78,7 @@ class Stage:
     def hub_died(self) -> bool:
         """Whether it killed itself, in a while."""
         assert self.hub.process is not None
-        return _until(lambda: self.hub.process.poll() is not None) and self.hub.process.poll() == -9  # type: ignore[union-attr]
+        return self._died("hub", self.hub.process)
 
     @property
     def target(self) -> Target:
@@ -82,6 +94,7 @@ class Stage:
         path = self._lab.scratch / "order.json"
         order(path, self.target, self._tokens, self._lab.evidence, self._spools, first)
         env = {VARIABLE: where} if where else {}
+        self.note(devices="started", first=first, armed=where)
         self._devices = self._forge.start(
             "tests.faults.generator:generate", str(path), self._plant, env=env, log=self._lab.evidence / "devices.log"
         )
@@ -92,12 +105,17 @@ class Stage:
             raise RuntimeError(f"the devices ended by themselves: {self._devices.returncode}; see devices.log")
         self._devices.kill()
         self._devices.wait(PATIENCE_SECONDS)
+        self.note(devices="killed")
 
     def devices_died(self) -> bool:
         """Whether the generator killed itself, in a while."""
-        devices = self._devices
-        assert devices is not None
-        return _until(lambda: devices.poll() is not None) and devices.poll() == -9
+        assert self._devices is not None
+        return self._died("devices", self._devices)
+
+    def _died(self, name: str, process: Any) -> bool:
+        ended = _until(lambda: process.poll() is not None)
+        self.note(**{name: "killed itself" if ended else "did not come to the step"}, code=process.poll())
+        return ended and process.poll() == -9
 
     # --- both ------------------------------------------------------------------------------------------------------
 

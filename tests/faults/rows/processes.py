@@ -29,7 +29,7 @@ COLLECT_TIMES = (1, 2, 3)  # its three calls
 def killed_under_load(lab: Lab) -> Figures:
     """F1: random kills of the hub, of the devices, of both at once."""
     hub = {"target": "tests.faults.launcher:main", "arguments": (lab.plant,)} if lab.plant else {}
-    stage = Stage(lab, **hub)
+    stage = Stage(lab, {"TELEMETRIO_JOURNAL__SEGMENT_MB": "1"}, **hub)  # so that segments roll and are archived
     kills = PLANT_KILLS[lab.plant] if lab.plant else QUICK_KILLS if lab.quick else KILLS
     chance = random.Random(lab.seed)
     whom = [name for name, count in kills.items() for _ in range(count)]
@@ -42,7 +42,7 @@ def killed_under_load(lab: Lab) -> Figures:
             stage.progress()
             time.sleep(chance.uniform(*LIVES))
             if each != "devices":
-                stage.hub.kill()
+                stage.kill_hub()
             if each != "hub":
                 stage.kill_devices()
             if each != "devices":
@@ -77,7 +77,7 @@ def each_step(lab: Lab) -> Figures:
         stage.start_hub()
         stage.start_devices()
         stage.progress()
-        stage.hub.kill()
+        stage.kill_hub()
         for where in _steps("hub"):
             stage.arm_hub(where)
             if not stage.hub_died():
@@ -88,7 +88,7 @@ def each_step(lab: Lab) -> Figures:
             stage.progress()
             stage.kill_devices()
             stage.start_devices(where)
-            stage.hub.kill()  # what is not acked goes to the spool
+            stage.kill_hub()  # what is not acked goes to the spool
             if not stage.devices_died():
                 raise Failed(f"the step {where} of the devices was not reached")
             stage.start_devices()
@@ -114,7 +114,7 @@ def collecting(lab: Lab) -> Figures:
         stage.start_hub()
         stage.start_devices()
         stage.progress()
-        stage.hub.kill()
+        stage.kill_hub()
         for number in COLLECT_TIMES:
             stage.arm_hub(f"collect:{number}")
             if not stage.hub_died():
@@ -123,7 +123,7 @@ def collecting(lab: Lab) -> Figures:
         stage.start_hub()
         stage.progress()
         stage.drain()
-        stage.hub.kill()
+        stage.kill_hub()
         stage.hub.settings = {**stage.hub.settings, RETENTION: ""}  # what is counted must not change meanwhile
         stage.start_hub()
         figures = stage.judge()
