@@ -7,7 +7,8 @@
 ``ledger.json``    what ``telemetrio ledger --verify -o json`` said, where readings may expire
 
 Devices send rows of two readings: ``n`` counts, so that a stored value says which reading it is; ``x`` has random bits.
-``line`` counts the lines of a file and the last one is ``{"line", "end": true}``: a line that is missing is seen.
+``line`` counts the lines of a file; the last one of what was sent or acked is ``{"line", "end": true}``: a line that
+is missing is seen. (Records that do not count their lines are taken as they are.)
 Nothing of the product is imported here.
 """
 
@@ -97,7 +98,7 @@ def _stored(folder: Path) -> tuple[Stored, int]:
     stored, missing = Stored(), 0
     answer = folder / "stored.ndjson"
     if not answer.exists():
-        for line in _lines(folder / "stored.jsonl"):
+        for line in _lines(folder / "stored.jsonl", ends=False):
             missing += line.get("missing", 0)
             stored.n.update((line["device"], n) for n in line.get("n", ()))
         return stored, missing
@@ -115,16 +116,16 @@ def _stored(folder: Path) -> tuple[Stored, int]:
     return stored, missing
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: Path, *, ends: bool = True) -> Iterator[dict[str, Any]]:
     """What the lines of a record say; ``{"missing": COUNT}`` where some are not there."""
-    number, ended = 0, False
+    number, ended = 0, not ends
     for text in path.read_bytes().splitlines(keepends=True):
         if not text.endswith(b"\n"):
             break  # a kill cut it short
         told = json.loads(text)
-        if told["line"] != number + 1:
+        if told.get("line", number + 1) != number + 1:
             yield {"missing": abs(told["line"] - number - 1)}
-        number, ended = told["line"], told.get("end", False)
+        number, ended = told.get("line", number + 1), ended or told.get("end", False) or "line" not in told
         yield told
     if not ended:
         yield {"missing": 1}

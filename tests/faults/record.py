@@ -34,9 +34,14 @@ class Record:
         self._lines = self._durable = whole[0].count(b"\n") + len(whole[1])
         self._synced: trio.Event | None = None  # set when the sync that is under way has returned
 
-    async def write(self, device: str, numbers: Sequence[int], **more: Any) -> None:
-        """Put down a line; return when it is durable, with those of others that came meanwhile."""
-        self.put(device, numbers, **more)
+    def write(self, device: str, numbers: Sequence[int], **more: Any) -> None:
+        """Put down a line; it is durable when this returns."""
+        self._append({"device": device, "n": list(numbers), **more})
+        os.fdatasync(self._file.fileno())
+
+    async def write_grouped(self, device: str, numbers: Sequence[int], **more: Any) -> None:
+        """The same, in one sync with the lines that others put down meanwhile."""
+        self._append({"device": device, "n": list(numbers), **more})
         wanted = self._lines
         while self._durable < wanted:
             if self._synced is not None:
@@ -49,10 +54,6 @@ class Record:
             finally:
                 self._synced.set()
                 self._synced = None
-
-    def put(self, device: str, numbers: Sequence[int], **more: Any) -> None:
-        """The same, durable with whatever is written next."""
-        self._append({"device": device, "n": list(numbers), **more})
 
     def end(self) -> None:
         """Nothing more is written; what was is durable."""
@@ -79,7 +80,9 @@ class RecordedSource(Counting):
         numbers = [self._first + number for number in self.sent[-len(counted) :]]
         bits = [random.uniform(-1e9, 1e9) for _ in numbers]
         rows = [Row(0, row.time, [n, x]) for row, n, x in zip(counted, numbers, bits, strict=True)]
-        await self._record.write(self._name, numbers, time=[row.time for row in rows], x=[x.hex() for x in bits])
+        await self._record.write_grouped(
+            self._name, numbers, time=[row.time for row in rows], x=[x.hex() for x in bits]
+        )
         return rows
 
 
@@ -115,7 +118,7 @@ class RecordedSpool(RecordingSpool):
         numbers = numbers_in(self, settled)
         self.acknowledged += numbers
         if numbers:
-            await self._record.write(self._name, numbers)
+            await self._record.write_grouped(self._name, numbers)
 
 
 class RecordedDiskSpool(DiskSpool):
@@ -130,7 +133,7 @@ class RecordedDiskSpool(DiskSpool):
                 await self._load(item)
         numbers = numbers_in(self, settled)
         if numbers and self.record is not None:
-            await self.record.write(self.name, numbers)
+            await self.record.write_grouped(self.name, numbers)
 
     async def settle(self, through: int) -> Settled:
         await self._note(Ranges([(1, through)]))
@@ -155,7 +158,7 @@ class RecordedFleet(Fleet):
         """Put down what the store holds, and end the record."""
         record = Record(self._folder / "stored.jsonl")
         for name, numbers in stored.items():
-            record.put(name, numbers)
+            record.write(name, numbers)
         for each in (record, *self._records):
             each.end()
 

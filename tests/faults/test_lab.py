@@ -27,9 +27,9 @@ def folder(tmp_path: Path) -> Path:
     """Evidence of three rows of one device, all sent, acked and stored."""
     sent, acked = Record(tmp_path / "sent.jsonl"), Record(tmp_path / "acked.jsonl")
     for n, x in enumerate(BITS):
-        sent.put("d", [n], time=[US + n * 100_000], x=[x.hex()])
-    acked.put("d", [0, 1])
-    acked.put("d", [2])
+        sent.write("d", [n], time=[US + n * 100_000], x=[x.hex()])
+    acked.write("d", [0, 1])
+    acked.write("d", [2])
     for record in (sent, acked):
         record.end()
     lines = [reading(metric, n) for n in range(3) for metric in "nx"]
@@ -103,11 +103,11 @@ def test_the_checker_is_a_command_that_fails(folder: Path) -> None:
 
 def test_a_record_that_a_kill_cut_short_is_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "sent.jsonl"
-    Record(path).put("d", [0])
+    Record(path).write("d", [0])
     with path.open("ab") as file:
         file.write(b'{"line": 2, "dev')
     record = Record(path)
-    record.put("d", [1])
+    record.write("d", [1])
     record.end()
     assert [json.loads(line)["line"] for line in path.read_text().splitlines()] == [1, 2, 3]
 
