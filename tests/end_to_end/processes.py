@@ -65,10 +65,7 @@ class HubProcess:
             or "127.0.0.1:0",
             "TELEMETRIO_HUB__HTTP": self.http.removeprefix("http://") or "127.0.0.1:0",
         }
-        with (self.folder / "hub.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command, env=environment(self.folder) | ports | dict(self.settings), stdout=log, stderr=log
-            )
+        self.process = self.spawn(environment(self.folder) | ports | dict(self.settings))
         deadline = time.monotonic() + START_SECONDS
         while not ready.exists():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -77,6 +74,11 @@ class HubProcess:
         told = json.loads(ready.read_text())
         self.url, self.http = told["url"], told["http"]
         return self
+
+    def spawn(self, variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+        """The process itself, with these variables of the environment."""
+        with (self.folder / "hub.log").open("ab") as log:
+            return subprocess.Popen(self.command, env=variables, stdout=log, stderr=log)
 
     def log(self) -> str:
         return (self.folder / "hub.log").read_text(errors="replace")

@@ -3,15 +3,24 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from tests.faults.forge import Forge
 
 Figures: TypeAlias = dict[str, Any]
-#: Figures of these names are summed over all rows.
+#: Figures of these names are summed over all rows. Those of a row with a planted bug are not.
 TOTALS = ("acked", "lost", "duplicated", "kills", "seeds", "planted", "planted_caught")
+#: The bugs that F29 plants, each once.
+PLANTS = (
+    "ack-before-sync", "apply-before-sync", "cursor-apart", "no-deduplication", "collection-too-early",
+    "no-directory-sync", "retry-after-eio", "window-ignored", "takeover-race", "number-reused",
+)  # fmt: skip
 
 
 class Failed(Exception):
-    """A row does not hold; the text says why."""
+    """What the row has counted does not hold; the text says why. With a planted bug this means: caught. Whatever else a
+    row raises says that it could not be carried out, which catches nothing."""
 
     def __init__(self, why: str, figures: Figures | None = None) -> None:
         super().__init__(why)
@@ -20,7 +29,13 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Lab:
-    """What a row gets. ``evidence``: a directory of its own that stays; ``scratch``: one that goes."""
+    """What a row gets. ``evidence``: a directory of its own that stays; ``scratch``: one that goes. A row runs in a
+    process of its own, which it may patch as it likes; what it prints goes to ``row.log`` beside its evidence.
+
+    ``plant``: the bug to plant, one of the row's ``catches``. ``forge``: makes processes quickly; ``template``: a
+    folder that ``telemetrio init`` has made, to be copied. ``soak``: seconds that a soak is to last. ``memory``: like
+    ``scratch``, in memory where the machine has a place for that.
+    """
 
     scratch: Path
     evidence: Path
@@ -28,16 +43,29 @@ class Lab:
     quick: bool
     seeds: int
     plant: str | None = None
+    forge: "Forge | None" = None
+    template: Path | None = None
+    soak: float = 0.0
+    memory: Path | None = None
 
 
 @dataclass(frozen=True)
 class Row:
     """A row of the matrix of faults. ``run`` returns its figures or raises Failed; ``catches``: planted bugs that it
-    must find."""
+    finds.
+
+    For who runs them all: ``seconds`` that it takes on two free cores, and with a planted bug (the longest comes first;
+    a bug that several rows find is planted where it is found soonest); ``alone``: it wants the whole machine;
+    ``quick``: part of ``--quick``. A row named F30 runs with ``--soak`` only.
+    """
 
     name: str
     run: Callable[[Lab], Figures]
     catches: tuple[str, ...] = ()
+    seconds: float = 20.0
+    plant_seconds: float = 10.0
+    alone: bool = False
+    quick: bool = False
 
     @property
     def number(self) -> str:

@@ -1,45 +1,99 @@
-"""The lab's own record of what was sent, acked and stored, and the comparison. ``python -m tests.faults.record DIR``.
-
-Each line of ``sent.jsonl`` and ``acked.jsonl`` is ``{"device": NAME, "n": [NUMBER, ...]}``: the readings of one sample,
-written and synced before it can leave, and those that one ack covered. ``stored.jsonl`` has what the store held in the
-end, one line for each device, numbers as often as they are stored. A last line that a kill cut short says nothing.
-"""
+"""The lab's own record of what was sent and acked, kept while devices stream. ``python -m tests.faults.record DIR``
+counts again from such records; their format is at the head of ``checker.py``, which does it."""
 
 import json
 import os
+import random
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import trio
+
+from devices.disk import DiskSpool
+from devices.line import Line, Settled, Stretch
 from hub.client.dial import Target
-from hub.wire.messages import Row
+from hub.wire.codec import decode_device
+from hub.wire.messages import Declared, Row
 from hub.wire.ranges import Ranges
+from tests.faults.checker import main, recount
 from tests.faults.streaming import Counting, Fleet, RecordingSpool
+
+__all__ = ["Record", "RecordedDiskSpool", "RecordedFleet", "RecordedSource", "RecordedSpool", "recount"]
 
 
 class Record:
-    """A file of lines, each durable when ``write`` returns."""
+    """A file of lines. One that a killed process has left is gone on with."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab", buffering=0)
+        self._file = path.open("ab+", buffering=0)
+        self._file.seek(0)
+        whole = self._file.read().rpartition(b"\n")
+        self._file.truncate(len(whole[0]) + len(whole[1]))
+        self._lines = self._durable = whole[0].count(b"\n") + len(whole[1])
+        self._synced: trio.Event | None = None  # set when the sync that is under way has returned
 
-    def write(self, device: str, numbers: Sequence[int]) -> None:
-        self._file.write(json.dumps({"device": device, "n": list(numbers)}).encode() + b"\n")
+    def write(self, device: str, numbers: Sequence[int], **more: Any) -> None:
+        """Put down a line; it is durable when this returns."""
+        self._append({"device": device, "n": list(numbers), **more})
         os.fdatasync(self._file.fileno())
+
+    async def write_grouped(self, device: str, numbers: Sequence[int], **more: Any) -> None:
+        """The same, in one sync with the lines that others put down meanwhile."""
+        self._append({"device": device, "n": list(numbers), **more})
+        wanted = self._lines
+        while self._durable < wanted:
+            if self._synced is not None:
+                await self._synced.wait()
+                continue
+            self._synced, upto = trio.Event(), self._lines
+            try:
+                await trio.to_thread.run_sync(os.fdatasync, self._file.fileno())
+                self._durable = upto
+            finally:
+                self._synced.set()
+                self._synced = None
+
+    def end(self) -> None:
+        """Nothing more is written; what was is durable."""
+        self._append({"end": True})
+        os.fdatasync(self._file.fileno())
+        self._file.close()
+
+    def _append(self, told: Mapping[str, Any]) -> None:
+        self._lines += 1
+        self._file.write(json.dumps({"line": self._lines, **told}).encode() + b"\n")
 
 
 class RecordedSource(Counting):
-    """Writes down what it measures before anybody gets it."""
+    """Counts from ``first``, and adds a value of random bits; writes down what it measures before anybody gets it."""
 
-    def __init__(self, name: str, record: Record) -> None:
+    metrics = (Declared("n", "/", "int"), Declared("x", "/", "float64"))
+
+    def __init__(self, name: str, record: Record, first: int = 0) -> None:
         super().__init__()
-        self._name, self._record = name, record
+        self._name, self._record, self._first = name, record, first
 
     async def sample(self, time: int) -> Sequence[Row]:
-        rows = await super().sample(time)
-        self._record.write(self._name, self.sent[-len(rows) :])
+        counted = await super().sample(time)
+        numbers = [self._first + number for number in self.sent[-len(counted) :]]
+        bits = [random.uniform(-1e9, 1e9) for _ in numbers]
+        rows = [Row(0, row.time, [n, x]) for row, n, x in zip(counted, numbers, bits, strict=True)]
+        await self._record.write_grouped(
+            self._name, numbers, time=[row.time for row in rows], x=[x.hex() for x in bits]
+        )
         return rows
+
+
+def numbers_in(line: Line, settled: Ranges) -> list[int]:
+    """The n of every batch in memory that is settled."""
+    found: list[int] = []
+    for item in line._held:
+        frame = getattr(item, "frame", None)
+        if frame is not None and item.seq in settled and isinstance(message := decode_device(frame), Row):
+            found += [value for value in message.values[:1] if isinstance(value, int)]
+    return found
 
 
 class RecordedSpool(RecordingSpool):
@@ -50,49 +104,64 @@ class RecordedSpool(RecordingSpool):
         self._name, self._record = name, record
 
     def _note(self, settled: Ranges) -> None:
-        before = len(self.acknowledged)
-        super()._note(settled)
-        if len(self.acknowledged) > before:
-            self._record.write(self._name, self.acknowledged[before:])
+        """Done before, below."""
+
+    async def settle(self, through: int) -> Settled:
+        await self._write_down(Ranges([(1, through)]))
+        return await super().settle(through)
+
+    async def renumber(self, epoch: int, log: str, fresh: bool, settled: Ranges) -> Settled:
+        await self._write_down(settled)
+        return await super().renumber(epoch, log, fresh, settled)
+
+    async def _write_down(self, settled: Ranges) -> None:
+        numbers = numbers_in(self, settled)
+        self.acknowledged += numbers
+        if numbers:
+            await self._record.write_grouped(self._name, numbers)
+
+
+class RecordedDiskSpool(DiskSpool):
+    """The same on disk. An ack is written down before the spool takes it in: after a kill it may be there twice."""
+
+    name = ""
+    record: Record | None = None
+
+    async def _note(self, settled: Ranges) -> None:
+        for item in [item for item in self._held if isinstance(item, Stretch)]:
+            if settled.missing(item.seq, item.last).pairs() != [(item.seq, item.last)]:
+                await self._load(item)
+        numbers = numbers_in(self, settled)
+        if numbers and self.record is not None:
+            await self.record.write_grouped(self.name, numbers)
+
+    async def settle(self, through: int) -> Settled:
+        await self._note(Ranges([(1, through)]))
+        return await super().settle(through)
+
+    async def renumber(self, epoch: int, log: str, fresh: bool, settled: Ranges) -> Settled:
+        await self._note(settled)
+        return await super().renumber(epoch, log, fresh, settled)
 
 
 class RecordedFleet(Fleet):
-    """A fleet that counts, on the record in ``folder``."""
+    """A fleet that counts, on the record in ``folder``, in the process of who asks."""
 
     def __init__(self, target: Target, tokens: Mapping[str, str], folder: Path) -> None:
         super().__init__(target, tokens)
         self._folder = folder
-        sent, acked = Record(folder / "sent.jsonl"), Record(folder / "acked.jsonl")
+        self._records = sent, acked = Record(folder / "sent.jsonl"), Record(folder / "acked.jsonl")
         self.sources = {name: RecordedSource(name, sent) for name in tokens}
         self.spools = {name: RecordedSpool(name, acked) for name in tokens}
 
     def write_stored(self, stored: Mapping[str, Sequence[int]]) -> None:
-        """Put down what the store holds."""
+        """Put down what the store holds, and end the record."""
         record = Record(self._folder / "stored.jsonl")
         for name, numbers in stored.items():
             record.write(name, numbers)
-
-
-def recount(folder: Path) -> dict[str, int]:
-    """Compare the sets on record; counts of readings."""
-    sent, acked, stored = (Counter(_readings(folder / f"{name}.jsonl")) for name in ("sent", "acked", "stored"))
-    return {
-        "sent": len(sent),
-        "acked": len(acked),
-        "stored": stored.total(),
-        "lost": len(acked.keys() - stored.keys()),
-        "duplicated": stored.total() - len(stored),
-        "invented": len(stored.keys() - sent.keys()),
-    }
-
-
-def _readings(path: Path) -> Iterator[tuple[str, int]]:
-    for line in path.read_bytes().splitlines(keepends=True):
-        if line.endswith(b"\n"):
-            told = json.loads(line)
-            yield from ((told["device"], number) for number in told["n"])
+        for each in (record, *self._records):
+            each.end()
 
 
 if __name__ == "__main__":
-    for found in sorted(Path(sys.argv[1]).rglob("stored.jsonl")):
-        print(found.parent.name, json.dumps(recount(found.parent)))
+    sys.exit(main(Path(sys.argv[1])))

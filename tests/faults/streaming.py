@@ -30,6 +30,9 @@ description = "Counts: what the fault tests send."
 unit = "/"
 type = "int"
 min = 0
+[metrics.x]
+unit = "/"
+type = "float64"
 [commands.nothing]
 description = "A command that devices of this model do not know: they say so."
 """

@@ -1,129 +1,143 @@
-"""The rows that need real processes: a hub that is killed while a fleet streams."""
+"""The rows that need real processes: hub, devices or both are killed while they stream."""
 
 import random
 import statistics
-import sys
 import time
-from collections.abc import Awaitable, Callable
 
-import trio
-
-from hub.client.dial import Target
-from tests.end_to_end.processes import TELEMETRIO, HubProcess
-from tests.faults.crashing import VARIABLE, points
+from tests.end_to_end.processes import HubProcess
+from tests.faults.crashing import points
 from tests.faults.lab import Failed, Figures, Lab, Row
-from tests.faults.record import RecordedFleet, recount
-from tests.faults.streaming import enrol, read_back, write_model
+from tests.faults.stage import Stage
 
-DEVICES = 20
-LIVES = (0.3, 1.5)  # seconds that the hub lives, drawn anew each time
-POINT_SECONDS = 60.0  # by then a hub under load has come to every step
-LAUNCHER = (sys.executable, "-m", "tests.faults.launcher")
-CRASHING = (sys.executable, "-m", "tests.faults.crashing")
-PLANTS = ("cursor-apart", "ack-before-sync")
+LIVES = (0.1, 0.9)  # seconds that hub and devices live, drawn anew each time
+KILLS = {"hub": 48, "devices": 28, "both": 28}
+QUICK_KILLS = {"hub": 5, "devices": 3, "both": 2}
+#: Planted bugs, and whose kills show them.
+PLANT_KILLS = {
+    "cursor-apart": {"hub": 4}, "ack-before-sync": {"hub": 7}, "no-deduplication": {"devices": 3},
+    "number-reused": {"devices": 5},
+}  # fmt: skip
+COLD_STARTS = 3  # of the command as a person types it
+CRASHING = "tests.faults.crashing:main"
+#: How often a step is passed before it kills, where once is not enough to say all; several calls may share a name.
+TIMES = {"append": (1, 30), "sync": (1, 30), "archive": (1, 2, 3, 4), "commit": (1, 6), "apply": (1, 6)}
+RETENTION = "TELEMETRIO_STORE__RETENTION"
+COLLECTED = ("collect",)
+COLLECT_TIMES = (1, 2, 3)  # its three calls
 
 
-def hub_killed(lab: Lab) -> Figures:
-    """F1: random kills."""
+def killed_under_load(lab: Lab) -> Figures:
+    """F1: random kills of the hub, of the devices, of both at once."""
+    hub = {"target": "tests.faults.launcher:main", "arguments": (lab.plant,)} if lab.plant else {}
+    stage = Stage(lab, {"TELEMETRIO_JOURNAL__SEGMENT_MB": "1"}, **hub)  # so that segments roll and are archived
+    kills = PLANT_KILLS[lab.plant] if lab.plant else QUICK_KILLS if lab.quick else KILLS
+    chance = random.Random(lab.seed)
+    whom = [name for name, count in kills.items() for _ in range(count)]
+    chance.shuffle(whom)
     restarts: list[float] = []
-    command = (*LAUNCHER, lab.plant) if lab.plant else (*TELEMETRIO, "hub", "serve")
-    kills = 5 if lab.plant else 10 if lab.quick else 40
+    try:
+        stage.start_hub()
+        stage.start_devices()
+        for each in whom:
+            stage.progress()
+            time.sleep(chance.uniform(*LIVES))
+            if each != "devices":
+                stage.kill_hub()
+            if each != "hub":
+                stage.kill_devices()
+            if each != "devices":
+                restarts.append(stage.start_hub())
+            if each != "hub":
+                stage.start_devices()
+        stage.progress()
+        figures = stage.finish()
+    finally:
+        stage.end()
+    told = {f"kills_of_{name}": count for name, count in kills.items()}
+    figures |= {"kills": len(whom)} | told | _spread("restart_forked_s", restarts or [0.0])
+    return figures if lab.plant or lab.quick else figures | _spread("restart_s", _cold_starts(stage))
 
-    async def kill(hub: HubProcess, fleet: RecordedFleet) -> None:
-        chance = random.Random(lab.seed)
-        for _ in range(kills):
-            await _progress(fleet)
-            await trio.sleep(chance.uniform(*LIVES))
-            await trio.to_thread.run_sync(hub.kill)
-            restarts.append(await _start(hub))
 
-    figures = _under_load(lab, command, kill)
-    return figures | {"kills": kills} | _spread("restart_s", restarts)
+def _cold_starts(stage: Stage) -> list[float]:
+    """Seconds to start on the same files with the command that a person types."""
+    hub = HubProcess(stage.hub.folder, settings=stage.hub.settings)
+    took = []
+    for _ in range(COLD_STARTS):
+        began = time.monotonic()
+        with hub:
+            took.append(time.monotonic() - began)
+    return took
 
 
 def each_step(lab: Lab) -> Figures:
-    """F2: a kill at every named step of the hub."""
+    """F2: hub and devices kill themselves at every named step but those of collecting."""
+    stage = Stage(lab, target=CRASHING, arguments=())
     passed: list[str] = []
-    restarts: list[float] = []
-
-    async def kill(hub: HubProcess, fleet: RecordedFleet) -> None:
-        settings = dict(hub.settings)
-        for name in points():
-            await trio.to_thread.run_sync(hub.kill)
-            hub.settings = settings | {VARIABLE: f"{name}:3"}
-            await _start(hub)
-            assert hub.process is not None
-            with trio.move_on_after(POINT_SECONDS):
-                while hub.process.poll() is None:  # noqa: ASYNC110  (another process sets no event here)
-                    await trio.sleep(0.05)
-            if hub.process.poll() != -9:
-                raise Failed(f"the step {name!r} was not reached: {hub.process.poll()}")
-            hub.settings = settings
-            restarts.append(await _start(hub))
-            await _progress(fleet)
-            passed.append(name)
-
-    figures = _under_load(lab, CRASHING, kill)
-    return figures | {"kills": 2 * len(passed), "points": passed} | _spread("restart_s", restarts)
-
-
-Disturb = Callable[[HubProcess, RecordedFleet], Awaitable[None]]
-
-
-def _under_load(lab: Lab, command: tuple[str, ...], disturb: Disturb) -> Figures:
-    """Stream, disturb, let the fleet finish, compare; Failed where the sets differ or the ledger does not balance."""
-    settings = {"TELEMETRIO_MODELS__DIRECTORY": str(write_model(lab.scratch))}
-    hub = HubProcess.make(lab.scratch / "hub", command=command, settings=settings)
     try:
-        hub.start()
-        trio.run(_stream, hub, lab, disturb)
-        figures = recount(lab.evidence)
-        if figures["lost"] or figures["duplicated"] or figures["invented"] or not figures["acked"]:
-            raise Failed(f"the sets differ: {figures}", figures)
-        ledger = hub.run("ledger", "--verify", "-o", "json", timeout=120)
-        if ledger.returncode != 0:
-            raise Failed(f"the ledger says: {ledger.stderr or ledger.stdout[:2000]}", figures)
-        return dict(figures)
+        stage.start_hub()
+        stage.start_devices()
+        stage.progress()
+        stage.kill_hub()
+        for where in _steps("hub"):
+            stage.arm_hub(where)
+            if not stage.hub_died():
+                raise Failed(f"the step {where} was not reached")
+            passed.append(where)
+        for where in _steps("devices"):
+            stage.start_hub()
+            stage.progress()
+            stage.kill_devices()
+            stage.start_devices(where)
+            stage.kill_hub()  # what is not acked goes to the spool
+            if not stage.devices_died():
+                raise Failed(f"the step {where} of the devices was not reached")
+            stage.start_devices()
+            passed.append(where)
+        stage.start_hub()
+        stage.progress()
+        figures = stage.finish()
     finally:
-        hub.__exit__()
+        stage.end()
+    return figures | {"kills": len(passed), "points": passed}
 
 
-async def _stream(hub: HubProcess, lab: Lab, disturb: Disturb) -> None:
-    target = Target(hub.url, hub.token(), hub.folder / "ca.pem", proxy="")
-    tokens = await enrol(target, [f"counter-{number:03}" for number in range(DEVICES)])
-    fleet = RecordedFleet(target, tokens, lab.evidence)
-    failure: Failed | None = None
-    async with trio.open_nursery() as nursery:
-        await nursery.start(fleet.run)
-        try:
-            await disturb(hub, fleet)
-            fleet.stop_measuring()
-            with trio.fail_after(120):
-                await fleet.emptied()
-        except (Failed, RuntimeError, trio.TooSlowError) as error:
-            failure = error if isinstance(error, Failed) else Failed(f"{type(error).__name__}: {error}")
-        nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    fleet.write_stored(await read_back(target))
+def _steps(room: str) -> list[str]:
+    names = [name for name in points(room) if name not in COLLECTED]
+    return [f"{name}:{number}" for name in names for number in TIMES.get(name, (1,))]
 
 
-async def _progress(fleet: RecordedFleet) -> None:
-    """Until something is acked: a kill before that would show little."""
-    before = fleet.acked
-    with trio.fail_after(60):
-        while fleet.acked == before:  # noqa: ASYNC110
-            await trio.sleep(0.01)
-
-
-async def _start(hub: HubProcess) -> float:
-    began = time.monotonic()
-    await trio.to_thread.run_sync(hub.start)
-    return time.monotonic() - began
+def collecting(lab: Lab) -> Figures:
+    """F2: the hub kills itself at every step of collecting what has expired."""
+    stage = Stage(lab, {RETENTION: "4s"}, target=CRASHING, arguments=())
+    passed: list[str] = []
+    try:
+        stage.start_hub()
+        stage.start_devices()
+        stage.progress()
+        stage.kill_hub()
+        for number in COLLECT_TIMES:
+            stage.arm_hub(f"collect:{number}")
+            if not stage.hub_died():
+                raise Failed(f"the step collect was not reached {number} times")
+            passed.append(f"collect:{number}")
+        stage.start_hub()
+        stage.progress()
+        stage.drain()
+        stage.kill_hub()
+        stage.hub.settings = {**stage.hub.settings, RETENTION: ""}  # what is counted must not change meanwhile
+        stage.start_hub()
+        figures = stage.judge()
+    finally:
+        stage.end()
+    return figures | {"kills": len(passed) + 1, "points": passed}
 
 
 def _spread(name: str, seconds: list[float]) -> Figures:
     return {f"{name}_p50": round(statistics.median(seconds), 2), f"{name}_max": round(max(seconds), 2)}
 
 
-ROWS = [Row("F1 hub killed under load", hub_killed, PLANTS), Row("F2 hub killed at each step", each_step)]
+ROWS = [
+    Row("F1 hub, devices, both killed under load", killed_under_load, tuple(PLANT_KILLS), 150.0, 10.0, quick=True),
+    Row("F2 killed at each step", each_step, seconds=60.0),
+    Row("F2 killed at each step of collecting", collecting, seconds=30.0),
+]
