@@ -19,8 +19,10 @@ class Outcome:
     virtual_seconds: float = 0.0
     acked: int = 0
     stored: int = 0
+    rejected: int = 0
     lost: int = 0
     duplicated: int = 0
+    invented: int = 0
     kills: int = 0
     power_cuts: int = 0
     unsynced_bytes: int = 0  # that power cuts put at risk
@@ -42,11 +44,12 @@ class Outcome:
         return {**asdict(self), "passed": self.passed}
 
 
-def run_seed(seed: int, plant: str | None = None) -> Outcome:
-    """Run one simulation to its end. Deterministic: the seed decides everything. KeyError for an unknown plant."""
+def run_seed(seed: int, plant: str | None = None, *, show: bool = False) -> Outcome:
+    """Run one simulation to its end. Deterministic: the seed decides everything. KeyError for an unknown plant.
+    ``show`` prints what happens."""
     from tests.simulation.world import World
 
     outcome = Outcome(seed, plant)
     with PLANTS[plant]() if plant is not None else PLANTS["none"]():
-        World(outcome).run()
+        World(outcome, show=show).run()
     return outcome

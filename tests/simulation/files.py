@@ -70,7 +70,12 @@ class SimulatedFile:
         self.closed = False
 
     def append(self, data: bytes) -> None:
-        self._files.count("append")
+        try:
+            self._files.count("append")
+        except BaseException as death:
+            if getattr(death, "torn", False):  # the process dies while it writes: some of it is in the page cache
+                self.inode.content += data[: self._files.some(len(data))]
+            raise
         if self._files.capacity is not None and self._files.used() + len(data) > self._files.capacity:
             raise _error(errno.ENOSPC)
         self.inode.content += data
@@ -125,6 +130,10 @@ class SimulatedFiles:
         """The ``nth`` call of ``what`` from now on (1: the next) raises OSError(``error``), once."""
         self._faults[what, self.calls.get(what, 0) + nth] = error
 
+    def heal(self) -> None:
+        """Nothing that was to fail fails any more."""
+        self._faults.clear()
+
     def count(self, what: str) -> None:
         if self.on_call is not None:
             self.on_call(what)
@@ -153,6 +162,23 @@ class SimulatedFiles:
         """The file has this content from now on."""
         self._names[path].content[:] = content
         self._names[path].sync()
+
+    def unlock(self) -> None:
+        """The process that had locked something is no more."""
+        for inode in self._names.values():
+            inode.locked = False
+
+    def some(self, size: int) -> int:
+        """A part of so many bytes."""
+        return self._chance.randint(0, size)
+
+    def unsynced(self) -> int:
+        """Bytes that a power cut now may take."""
+        return sum(
+            len(inode.content) - inode.synced + sum(stop - start for start, stop in inode.forgotten)
+            for path, inode in self._names.items()
+            if path.name != "reserve"  # nothing is in it
+        )
 
     def used(self) -> int:
         return sum(len(inode.content) for inode in self._names.values())
