@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tests.simulation.plants import PLANTS
+from tests.simulation.plants import NONE, PLANTS
 
 __all__ = ["PLANTS", "Outcome", "run_seed"]
 
@@ -50,6 +50,6 @@ def run_seed(seed: int, plant: str | None = None, *, show: bool = False) -> Outc
     from tests.simulation.world import World
 
     outcome = Outcome(seed, plant)
-    with PLANTS[plant]() if plant is not None else PLANTS["none"]():
+    with NONE() if plant is None else PLANTS[plant]():
         World(outcome, show=show).run()
     return outcome

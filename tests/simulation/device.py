@@ -30,7 +30,7 @@ GRID: Final = 0.05  # seconds: many devices measure at the same moment
 
 
 class Counting:
-    """A device's source: 1, 2, ... over all its lives, so that no two readings are alike; the rejected ones negative."""
+    """A device's source: 1, 2, ... over all its lives, each reading another; the rejected are negative."""
 
     model, metrics, commands = MODEL.name, METRICS, MODEL.commands
     properties: ClassVar[Any] = {}

@@ -31,9 +31,9 @@ SEGMENT_MB: Final = 0.006  # so that a run of seconds rolls many
 TAIL_MB: Final = 0.1  # so that a follower which waits finds its records on disk only
 SILENCE_SECONDS: Final = 1.0
 BATCHES: Final = 6  # of a window: so that devices come to its end
-RETENTION: Final = "4s"
+RETENTION: Final = "2.5s"
 LOOK_SECONDS: Final = 0.3  # of the keeper
-SHM: Final = Path("/dev/shm")  # noqa: S108  (memory: SQLite's syncs cost nothing there)
+SHM: Final = Path("/dev/shm")  # memory: SQLite's syncs cost nothing there
 MODEL_TEXT = """
 [metrics.n]
 unit = "/"

@@ -1,4 +1,4 @@
-"""The life of a simulated process: it may end at any call of a disk or at any named step, and then does nothing more."""
+"""The life of a simulated process: it may end at any call of a disk or at any named step, and does nothing after."""
 
 import random
 from collections.abc import Callable

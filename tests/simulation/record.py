@@ -69,7 +69,7 @@ class Record:
                 assert isinstance(value, int)
                 self.sent.add(value)
                 self.pending[message.seq] = value
-        return type(message).__name__
+        return _told(message)
 
     def _batch(self, seq: int, frame: bytes) -> None:
         checksum = crc32(frame)
@@ -93,7 +93,7 @@ class Record:
             if (message.epoch, message.log) != self.numbering:
                 self.numbering = (message.epoch, message.log)
                 self.pending.clear()
-        return type(message).__name__
+        return _told(message)
 
     def _settled(self, first: int, last: int) -> None:
         for seq in [seq for seq in self.pending if first <= seq <= last]:
@@ -102,6 +102,15 @@ class Record:
     def _gave_up(self, first: int, last: int) -> None:
         for seq in [seq for seq in self.pending if first <= seq <= last]:
             del self.pending[seq]
+
+
+NUMBERS = ("epoch", "acked", "first", "next", "through", "held", "last", "seq", "values", "state")
+
+
+def _told(message: object) -> str:
+    """A message in the trace."""
+    numbers = [f"{name}={value}" for name in NUMBERS if (value := getattr(message, name, None)) is not None]
+    return " ".join([type(message).__name__, *numbers])
 
 
 class RecordedSocket:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 #: Calls of the hub's two disks and steps of the hub, as often as they are worth it.
 MOMENTS: Final = (
     *("disk:sync",) * 4, *("disk:append",) * 2, "disk:rename", "disk:sync_directory", "disk:remove", "disk:open",
-    *("store:sync",) * 3, *("store:append",) * 2, "store:rename",
-    "roll", "append", "marks", "sync", "archive", "collect", "apply", "commit", *("account",) * 2,
+    "roll", "append", "marks", "sync", "archive", "collect", *("account",) * 2,
 )  # fmt: skip
+STORE_MOMENTS: Final = (*("store:sync",) * 3, *("store:append",) * 3, "store:rename", "apply", "commit")
 DEVICE_MOMENTS: Final = (*("disk:sync",) * 3, "disk:append", "disk:rename", "disk:sync_directory", "disk:remove")
 PATIENCE_SECONDS: Final = 1.0  # until a moment that does not come is waited for no more
 POWER: Final = 0.6  # share of deaths that are power cuts
@@ -37,21 +37,27 @@ class Trouble:
 
     async def of_hub(self) -> None:
         """Deaths of the hub, and what its disks and its clock do to it; one after the other."""
-        kinds = [self.dies, self.dies, self.dies, self.sync_fails, self.store_refuses, self.disk_full,
-                 self.store_full, self.stalls, self.restarts]  # fmt: skip
-        if not self._keeper.retention:
-            kinds.append(self.clock_jumps)
+        kinds = [self.dies, self.dies, self.dies_in_store, self.sync_fails, self.sync_fails, self.store_refuses,
+                 self.disk_full, self.store_full, self.stalls, self.stalls, self.restarts]  # fmt: skip
+        kinds.append(self.store_full if self._keeper.retention else self.clock_jumps)
         while True:
-            await trio.sleep(self._chance.uniform(0.2, 0.8))
-            await self._keeper.up.wait()
-            kind = self._chance.choice(kinds)
-            self._world.note("trouble", kind.__name__)
-            await kind()
+            self._chance.shuffle(kinds)
+            for kind in kinds:
+                await trio.sleep(self._chance.uniform(0.1, 0.4))
+                await self._keeper.up.wait()
+                self._world.note("trouble", kind.__name__)
+                await kind()
 
     async def dies(self) -> None:
-        """At a moment: the n-th call of a disk, or step, from now."""
-        life = self._keeper.life
-        where, nth = self._chance.choice(MOMENTS), self._chance.choice((1, 1, 2, 3))
+        """At a moment: the n-th call of its disk, or step, from now."""
+        await self._dies_at(self._chance.choice(MOMENTS))
+
+    async def dies_in_store(self) -> None:
+        """The same, of the disk of its store."""
+        await self._dies_at(self._chance.choice(STORE_MOMENTS))
+
+    async def _dies_at(self, where: str) -> None:
+        life, nth = self._keeper.life, self._chance.choice((1, 1, 2, 3))
         life.trap(where, nth, silently=self._silently())
         with trio.move_on_after(PATIENCE_SECONDS):
             while not life.dead:  # noqa: ASYNC110  (virtual time)
@@ -61,8 +67,8 @@ class Trouble:
     async def sync_fails(self) -> None:
         """Of the journal; its pages are gone, and perhaps the power soon is, too."""
         self._keeper.disk.fail("sync")
-        await trio.sleep(self._chance.uniform(0.02, 0.3))
-        if self._chance.random() < 0.7:
+        await trio.sleep(self._chance.uniform(0.05, 0.25))
+        if self._chance.random() < 0.8:
             self._keeper.life.end(silently=True)
 
     async def store_refuses(self) -> None:
@@ -75,13 +81,13 @@ class Trouble:
 
     async def store_full(self) -> None:
         """Long enough to fall behind what is in memory."""
-        await self._full(self._keeper.store_disk, self._chance.uniform(0.5, 3.0))
+        await self._full(self._keeper.store_disk, self._chance.uniform(0.5, 2.0))
 
     async def _full(self, disk: SimulatedFiles, seconds: float) -> None:
         life = self._keeper.life
         disk.capacity = disk.used()
         await trio.sleep(seconds)
-        if self._chance.random() < 0.4:
+        if self._chance.random() < 0.6:
             life.end(silently=self._silently())
         disk.capacity = None
 
@@ -90,7 +96,7 @@ class Trouble:
         life, seconds = self._keeper.life, self._chance.uniform(0.2, 0.6)
         life.workers[self._chance.choice((JOURNAL_WORKER, JOURNAL_WORKER, STORE_WORKER))].stall(seconds)
         await trio.sleep(seconds * 0.9)
-        if self._chance.random() < 0.5:
+        if self._chance.random() < 0.8:
             life.end(silently=self._silently())
 
     async def restarts(self) -> None:
@@ -115,7 +121,9 @@ class Trouble:
             if disk is None or kind < 0.3:
                 life.end(silently=self._silently())
             elif kind < 0.7:
-                life.trap(self._chance.choice(DEVICE_MOMENTS), self._chance.choice((1, 1, 2)), silently=self._silently())
+                life.trap(
+                    self._chance.choice(DEVICE_MOMENTS), self._chance.choice((1, 1, 2)), silently=self._silently()
+                )
             elif kind < 0.9:
                 disk.fail(self._chance.choice(("sync", "append", "rename")))
             else:

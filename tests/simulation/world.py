@@ -6,8 +6,8 @@ import logging
 import random
 import shutil
 import sys
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,7 @@ from tests.simulation.trouble import Trouble
 from tests.simulation.websocket import light_dial
 
 DEVICES: Final = 20
-TROUBLE_SECONDS: Final = 5.0
+TROUBLE_SECONDS: Final = 4.0
 QUIET_SECONDS: Final = 0.5  # of measuring without trouble, before the end
 PEACE_SECONDS: Final = 900.0  # by then everything must be settled: a pause for flapping is 300 s
 SPOOL: Final = Path("/spool")
@@ -77,9 +77,12 @@ class World:
         folder = make_folder(DEVICES)
         dial = recorded(light_dial, self._by_token.__getitem__)
         try:
-            with _determined(self.outcome.seed), closed_doors(self.keeper.store_disk):
-                with mock.patch("devices.link.dial", dial):
-                    trio.run(self._main, folder, clock=self.clock)
+            with (
+                _determined(self.outcome.seed),
+                closed_doors(self.keeper.store_disk),
+                mock.patch("devices.link.dial", dial),
+            ):
+                trio.run(self._main, folder, clock=self.clock)
         finally:
             crashpoints.armed = None
             shutil.rmtree(folder)
