@@ -15,6 +15,7 @@ class Outcome:
 
     seed: int
     plant: str | None = None
+    power: bool = False
     problems: list[str] = field(default_factory=list)
     virtual_seconds: float = 0.0
     acked: int = 0
@@ -37,19 +38,19 @@ class Outcome:
     def replay(self) -> str:
         """The command that shows it again."""
         plant = f" --plant {self.plant}" if self.plant else ""
-        return f"python -m tests.simulation --seed {self.seed}{plant}"
+        return f"python -m tests.simulation --seed {self.seed}{' --power' * self.power}{plant}"
 
     def to_plain(self) -> dict[str, Any]:
         """As a JSON object."""
         return {**asdict(self), "passed": self.passed}
 
 
-def run_seed(seed: int, plant: str | None = None, *, show: bool = False) -> Outcome:
+def run_seed(seed: int, plant: str | None = None, *, power: bool = False, show: bool = False) -> Outcome:
     """Run one simulation to its end. Deterministic: the seed decides everything. KeyError for an unknown plant.
-    ``show`` prints what happens."""
+    ``power``: all that dies loses its power; ``show`` prints what happens."""
     from tests.simulation.world import World
 
-    outcome = Outcome(seed, plant)
+    outcome = Outcome(seed, plant, power)
     with NONE() if plant is None else PLANTS[plant]():
         World(outcome, show=show).run()
     return outcome

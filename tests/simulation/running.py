@@ -59,7 +59,7 @@ class HubKeeper:
                         self.up.set()
                         world.note("the hub is up", self.house.journal.durable)
             except* (Killed, JournalFailed, hub.app.HubError) as ended:
-                why = repr(_first(ended))
+                why = type(_first(ended)).__name__
             self._bury(life, why)
             await trio.sleep(world.chance.uniform(0.05, 0.6))
 

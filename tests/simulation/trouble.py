@@ -108,7 +108,7 @@ class Trouble:
         self._keeper.clock.offset = self._chance.choice((-HOUR, 0, HOUR))
 
     def _silently(self) -> bool:
-        return self._chance.random() < POWER
+        return self._chance.random() < POWER or self._world.outcome.power
 
     async def of_devices(self) -> None:
         """They die, at any time or at a moment, and their disks fail or are full."""
