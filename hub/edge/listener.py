@@ -62,6 +62,7 @@ class Visit:
 
     address: str
     admitted: Callable[[], None]  # to be called when the peer has shown who it is
+    number: int = 0  # in the order in which connections were accepted
     asked: bool = False  # its request has come
     tap: Tap | None = None
     link: Link | None = None
@@ -153,6 +154,7 @@ class Supervisor:
     async def serve(self, transport: trio.abc.Stream) -> None:
         """One connection; the boundary."""
         self.counters.accepted += 1
+        number = self.counters.accepted
         self.connections += 1
         address = address_of(transport)
         stream = QuickStream(transport) if isinstance(transport, trio.SocketStream) else transport
@@ -161,7 +163,7 @@ class Supervisor:
         visit: Visit | None = None
         try:
             with self.half_open.slot() as admitted:
-                visit = Visit(address, admitted)
+                visit = Visit(address, admitted, number)
                 await self._visit(stream, visit)
         except* EXPECTED:
             self.counters.lost += 1
