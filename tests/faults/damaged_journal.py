@@ -83,7 +83,9 @@ def first_of(path: Path) -> int:
     return int(path.stem)
 
 
-class _Places(SegmentReader):
+class Places(SegmentReader):
+    """Notes where each record stands."""
+
     def __init__(self, file: File, first: int) -> None:
         super().__init__(file, first)
         self.places: dict[int, tuple[int, int]] = {}
@@ -112,7 +114,7 @@ async def _write(size: int, segment_bytes: int) -> Sound:
         await hub.journal.wait_durable(hub.journal.appended)
     entries = {entry.lsn: entry for entry in _entries(files)}
     for first in segments(DIRECTORY, files):
-        reader = _Places(files.open(segment_path(DIRECTORY, first)), first)
+        reader = Places(files.open(segment_path(DIRECTORY, first)), first)
         while reader.read():
             pass
         for lsn, (start, stop) in reader.places.items():

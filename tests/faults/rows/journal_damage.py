@@ -10,6 +10,7 @@ from hub.journal.archive import ArchivedSegment, archive_path, open_segment
 from hub.journal.segments import SegmentReader, segments
 from tests.faults.damaged_journal import Outcome, Sound, Where, archived, first_of, flipped, garbage, recovered, written
 from tests.faults.lab import Failed, Figures, Lab, Row
+from tests.faults.sent_again import sent_again
 from tests.journal.driving import DIRECTORY
 from tests.journal.test_recovery import told
 from tests.simulation.files import SimulatedFiles
@@ -47,8 +48,12 @@ def bits_and_blocks(lab: Lab) -> Figures:
     figures = _flips(sound, LARGE_STEP if lab.quick else STEP)
     figures |= {f"blocks_{name}": figure for name, figure in _blocks(sound).items()}
     figures |= {f"archive_{name}": figure for name, figure in _archive(LARGE_STEP if lab.quick else STEP).items()}
+    if not lab.quick:
+        (lab.evidence / "real").mkdir()
+        figures |= {f"real_{name}": figure for name, figure in sent_again(lab.scratch, lab.evidence / "real").items()}
+        figures["acked"] = figures.pop("real_acked")
     for name in ("lost", "duplicated"):
-        figures[name] += figures.pop(f"blocks_{name}")
+        figures[name] += figures.pop(f"blocks_{name}") + figures.pop(f"real_{name}", 0)
     return figures
 
 
