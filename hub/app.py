@@ -264,7 +264,7 @@ async def _wire(
         members.append(_mirror(settings, ports, state, state_worker))
     followers = Followers(journal, members, _follower_failed)
     if isinstance(store, MendingStore):
-        mender = Mender(store, store_worker, ports.worker(), ledger, followers)
+        mender = Mender(store, store_worker, ports.worker(), ledger, followers, journal)
 
     async def cursors() -> Mapping[str, int]:
         await control.settle()
