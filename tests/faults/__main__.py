@@ -56,6 +56,7 @@ def main(arguments: list[str]) -> int:
             shutil.rmtree(folder, ignore_errors=True)
     totals = {name: sum(row["figures"].get(name, 0) for row in told) for name in TOTALS}
     found = {"rows": told, "totals": totals, "evidence": str(evidence), "seconds": round(time.monotonic() - began, 1)}
+    (evidence / "result.json").write_text(json.dumps(found))
     print(json.dumps(found) if options.output == "json" else _table(found))
     if options.plant:
         return 1 if totals["planted_caught"] else NOT_CAUGHT

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.faults.checker import PLANTED
 from tests.faults.forge import Forge, redirect, run
 from tests.faults.lab import Failed, Lab, Row
 
@@ -43,7 +44,9 @@ class Task:
 
     @property
     def folder(self) -> str:
-        return re.sub(r"[^A-Za-z0-9-]+", "-", self.label).strip("-")
+        """Below the evidence. What a planted bug has done stands apart: there the counts must differ."""
+        name = re.sub(r"[^A-Za-z0-9-]+", "-", self.label).strip("-")
+        return name if self.plant is None else f"{PLANTED}/{name}"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,10 @@ PLANT_KILLS = {
 COLD_STARTS = 3  # of the command as a person types it
 CRASHING = "tests.faults.crashing:main"
 #: How often a step is passed before it kills, where once is not enough to say all; several calls may share a name.
-TIMES = {"append": (1, 30), "sync": (1, 30), "archive": (1, 2, 3, 4), "commit": (1, 6), "apply": (1, 6)}
+TIMES = {
+    "append": (1, 30), "sync": (1, 30), "archive": (1, 2, 3, 4), "commit": (1, 6), "apply": (1, 6),
+    "spool ack": (1, 30), "spool append": (1, 30),
+}  # fmt: skip
 RETENTION = "TELEMETRIO_STORE__RETENTION"
 COLLECTED = ("collect",)
 COLLECT_TIMES = (1, 2, 3)  # its three calls
