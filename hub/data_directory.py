@@ -79,7 +79,7 @@ async def open_journal(
     options = settings.journal
     journal = Journal(
         settings.data / "journal", ports.files, worker, snapshot=lambda: pack_marks(marks.snapshot()),
-        group_seconds=options.group_ms / 1000, segment_bytes=options.segment_mb * MIB,
+        group_seconds=options.group_ms / 1000, segment_bytes=int(options.segment_mb * MIB),
         tail_bytes=options.tail_mb * MIB, reader=ports.worker(), reserve=reserve,
     )  # fmt: skip
     try:

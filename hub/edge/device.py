@@ -81,7 +81,7 @@ class DeviceConversation:
     def _leave(self, ending: Ending) -> None:
         if self.intake is None:
             return
-        self.intake.close()
+        self.intake.close(self._session.outstanding.bytes)
         if self._desk.here.get(self.device) is self:
             del self._desk.here[self.device]
         self._desk.flapping.ended(self.device, ending.code)

@@ -27,7 +27,7 @@ from hub.ingest.ingest import Ingest
 from hub.ingest.marks import Marks
 from hub.journal import Journal
 from hub.model import parse_model
-from hub.ports import DiskFiles, InlineWorker, Streams, SystemClock, SystemRandomness, TcpStreams
+from hub.ports import DiskFiles, Files, InlineWorker, Streams, SystemClock, SystemRandomness, TcpStreams
 from hub.query.question import Columns, Question
 from hub.state import State
 from hub.store.memory import MemoryStore
@@ -131,18 +131,28 @@ class House:
 
 @asynccontextmanager
 async def house(
-    path: Path, *, tls: bool = False, limits: Limits | None = None, drain: bool = False
+    path: Path,
+    *,
+    tls: bool = False,
+    limits: Limits | None = None,
+    drain: bool = False,
+    files: Files | None = None,
+    credit: Credit | None = None,
+    **journal_options: Any,
 ) -> AsyncIterator[House]:
     """Run a hub in this directory. Without ``tls`` over memory, with no thread: time may be a mock's."""
     worker, clock, randomness = InlineWorker(), SystemClock(), SystemRandomness()
     marks = Marks()
-    journal = Journal(path / "journal", DiskFiles(), worker, snapshot=lambda: pack_marks(marks.snapshot()))
+    journal = Journal(
+        path / "journal", files or DiskFiles(), worker, snapshot=lambda: pack_marks(marks.snapshot()),
+        **journal_options,
+    )  # fmt: skip
     marks.recover(await journal.open())
     state = State(path / "state.sqlite")
     state.open()
     model = parse_model(MODEL, "tank.toml")
     models = {model.name: model}
-    ingest = Ingest(journal, marks, clock, Credit(64 << 20, 500), LOG, models.get)
+    ingest = Ingest(journal, marks, clock, credit or Credit(64 << 20, 500), LOG, models.get)
     registry = Registry(state, worker, clock, randomness)
     router = Router(state, worker, clock, randomness, registry, models.get)
     await registry.load()

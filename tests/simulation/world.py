@@ -210,7 +210,7 @@ class World:
         self.outcome.takeovers += presence["reason"] == "taken over"
 
     def _cut_power(self, disk: SimulatedFiles) -> None:
-        self.outcome.unsynced_bytes += sum(len(inode.content) - inode.synced for inode in disk._names.values())
+        self.outcome.unsynced_bytes += sum(inode.unsynced for inode in disk._names.values())
         disk.power_cut(self.chance.choice((0.0, 0.5, 0.9)))
 
     async def _kill_hubs(self) -> None:
