@@ -9,7 +9,7 @@ from tests.faults.crashing import points
 from tests.faults.lab import Failed, Figures, Lab, Row
 from tests.faults.stage import Stage
 
-LIVES = (0.1, 0.9)  # seconds that hub and devices live, drawn anew each time
+LIVES = (0.05, 0.6)  # seconds that hub and devices live after the first ack, drawn anew each time
 KILLS = {"hub": 48, "devices": 28, "both": 28}
 QUICK_KILLS = {"hub": 5, "devices": 3, "both": 2}
 #: Planted bugs, and whose kills show them.
@@ -143,7 +143,7 @@ def _spread(name: str, seconds: list[float]) -> Figures:
 
 
 ROWS = [
-    Row("F1 hub, devices, both killed under load", killed_under_load, tuple(PLANT_KILLS), 150.0, 10.0, quick=True),
-    Row("F2 killed at each step", each_step, seconds=60.0),
-    Row("F2 killed at each step of collecting", collecting, seconds=30.0),
+    Row("F1 hub, devices, both killed under load", killed_under_load, tuple(PLANT_KILLS), 110.0, 15.0, quick=True),
+    Row("F2 killed at each step", each_step, seconds=35.0),
+    Row("F2 killed at each step of collecting", collecting, seconds=20.0),
 ]
