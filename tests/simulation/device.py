@@ -73,7 +73,7 @@ class Place:
         self._world = world
         self._chance: random.Random = world.chance
         self._network: Network = world.network
-        self._source = Counting(self.record, GRID * self._chance.randint(4, 14))
+        self._source = Counting(self.record, GRID * self._chance.randint(4, 16))
         self._scope = trio.CancelScope()
         self._wire: Wire | None = None
 
@@ -115,7 +115,7 @@ class Place:
         book = None
         if self.disk is not None:
             self.disk.on_call = life.calls_of("disk")
-            worker = Worker(life, self._chance)
+            worker = Worker(life, self._world.clock, self._chance)
             spool = DiskSpool(path, self.disk, worker)
             book = CommandBook(path, self.disk, worker)
         clock = WallClock(self._world.clock)

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 
 import trio
 
+from tests.simulation.clock import JumpClock
 from tests.simulation.network import TICK
 
 T = TypeVar("T")
@@ -62,25 +63,26 @@ class Life:
 class Worker:
     """The worker port. Calls are made on the event loop, and some only after a while; ``stall``: all of them."""
 
-    def __init__(self, life: Life, chance: random.Random) -> None:
+    def __init__(self, life: Life, clock: JumpClock, chance: random.Random) -> None:
         self._life = life
+        self._clock = clock
         self._chance = chance
         self._stalled = 0.0
         life.workers.append(self)
 
     def stall(self, seconds: float) -> None:
         """No call is made before so much time has passed."""
-        self._stalled = trio.current_time() + seconds
+        self._stalled = self._clock.now + seconds
 
     async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         if getattr(call, "__name__", "") == "close":  # the kernel does it for who is dead
             return call(*args)
         if self._life.dead:
             raise Killed
-        if trio.current_time() < self._stalled:
-            await trio.sleep_until(self._stalled)
+        if self._clock.now < self._stalled:
+            await self._clock.wait_until(self._stalled)
         elif self._chance.random() < SLOW:
-            await trio.sleep(TICK * self._chance.randint(1, SLOWEST))
+            await self._clock.wait_until(self._clock.now + TICK * self._chance.randint(1, SLOWEST))
         else:
             await trio.lowlevel.checkpoint_if_cancelled()
         if self._life.dead:

@@ -46,7 +46,11 @@ class HubKeeper:
             life = self.life = Life(self._die)
             self._scope, self.stop = trio.CancelScope(), trio.Event()
             ports = Ports(
-                self.clock, Chance(world.chance), world.network, self.disk, lambda: Worker(self.life, world.chance)
+                self.clock,
+                Chance(world.chance),
+                world.network,
+                self.disk,
+                lambda: Worker(self.life, world.clock, world.chance),
             )  # type: ignore[arg-type]
             crashpoints.armed = only_of(life)
             self.disk.on_call, self.store_disk.on_call = life.calls_of("disk"), life.calls_of("store")
@@ -61,7 +65,7 @@ class HubKeeper:
             except* (Killed, JournalFailed, hub.app.HubError) as ended:
                 why = type(_first(ended)).__name__
             self._bury(life, why)
-            await trio.sleep(world.chance.uniform(0.05, 0.6))
+            await trio.sleep(world.chance.uniform(0.05, 0.4))
 
     def _bury(self, life: Life, why: str) -> None:
         self.up = trio.Event()

@@ -43,7 +43,7 @@ class Trouble:
         while True:
             self._chance.shuffle(kinds)
             for kind in kinds:
-                await trio.sleep(self._chance.uniform(0.1, 0.4))
+                await trio.sleep(self._chance.uniform(0.05, 0.3))
                 await self._keeper.up.wait()
                 self._world.note("trouble", kind.__name__)
                 await kind()
@@ -113,7 +113,7 @@ class Trouble:
     async def of_devices(self) -> None:
         """They die, at any time or at a moment, and their disks fail or are full."""
         while True:
-            await trio.sleep(self._chance.uniform(0.1, 0.6))
+            await trio.sleep(self._chance.uniform(0.1, 0.5))
             place = self._chance.choice(self._world.places)
             life, disk, kind = place.life, place.disk, self._chance.random()
             if life is None or place.device is None:
@@ -134,13 +134,13 @@ class Trouble:
     async def of_network(self) -> None:
         """Links are reset, deaf, half-open, stalled, or given up by devices that dial anew."""
         while True:
-            await trio.sleep(self._chance.uniform(0.05, 0.4))
+            await trio.sleep(self._chance.uniform(0.05, 0.3))
             self._world.note("network", self._world.network.disturb())
 
     async def commands(self) -> None:
         """Operators send commands meanwhile."""
         for n in range(12):
-            await trio.sleep(self._chance.uniform(0.1, 0.6))
+            await trio.sleep(self._chance.uniform(0.1, 0.5))
             place = self._chance.choice(self._world.places)
             if self._keeper.house is not None and self._keeper.up.is_set():
                 with suppress(ControlRefused, StateError, Killed):

@@ -29,8 +29,8 @@ from tests.simulation.trouble import Trouble
 from tests.simulation.websocket import light_dial
 
 DEVICES: Final = 20
-TROUBLE_SECONDS: Final = 4.0
-QUIET_SECONDS: Final = 0.5  # of measuring without trouble, before the end
+TROUBLE_SECONDS: Final = 3.2
+QUIET_SECONDS: Final = 0.3  # of measuring without trouble, before the end
 PEACE_SECONDS: Final = 900.0  # by then everything must be settled: a pause for flapping is 300 s
 SPOOL: Final = Path("/spool")
 

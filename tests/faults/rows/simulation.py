@@ -29,7 +29,7 @@ def _run(lab: Lab, seeds: Iterable[int], *, power: bool) -> Figures:
     sums: Figures = dict.fromkeys(("seeds", *COUNTED), 0)
     failures: list[str] = []
     problems, seconds = 0, 0.0
-    with (lab.evidence / "seeds.jsonl").open("a") as lines:
+    with (lab.evidence / "seeds.jsonl").open("a", buffering=1) as lines:
         for seed in seeds:
             outcome = run_seed(seed, lab.plant, power=power)
             lines.write(json.dumps(outcome.to_plain()) + "\n")
