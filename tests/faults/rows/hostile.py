@@ -12,6 +12,7 @@ from typing import Any
 
 from hub.wire import codec
 from hub.wire.errors import CloseCode, RemoteProtocolError
+from hub.wire.messages import Malformed
 from tests.end_to_end.hostile_peers import under_corpus
 from tests.faults.hostile import besiege
 from tests.faults.lab import Failed, Figures, Lab, Row
@@ -96,9 +97,13 @@ def hostile_frames(lab: Lab) -> Figures:
 
 
 def _judge(decode: Any, frame: bytes, name: str) -> bool:
-    """Whether it was refused; Failed for anything but a message or a refusal with a code."""
+    """Whether it was refused; Failed for anything but a message or a refusal with a code, and for a bomb that passes."""
     try:
-        decode(frame)
+        message = decode(frame)
+        if name in BOMBS and not isinstance(message, Malformed):
+            raise Failed(f"{name} passed as {str(message)[:100]}")
+    except Failed:
+        raise
     except RemoteProtocolError as refusal:
         if refusal.code not in TYPED or not refusal.text:
             raise Failed(f"{name}: {frame.hex()[:200]} was refused without a proper code: {refusal!r}") from refusal
