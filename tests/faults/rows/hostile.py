@@ -97,7 +97,7 @@ def hostile_frames(lab: Lab) -> Figures:
 
 
 def _judge(decode: Any, frame: bytes, name: str) -> bool:
-    """Whether it was refused; Failed for anything but a message or a refusal with a code, and for a bomb that passes."""
+    """Whether it was refused; Failed for all but a message or a refusal with a code, and for a bomb that passes."""
     try:
         message = decode(frame)
         if name in BOMBS and not isinstance(message, Malformed):
