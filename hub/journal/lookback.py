@@ -15,8 +15,8 @@ LOOK_BACK: Final = 4
 
 
 def look_back(directory: Path, files: Files, after: int) -> Recovery | None:
-    """The recovery from the marks before the first damage in records after the LSN ``after``, which newer marks cover;
-    null where there is no such damage, or neither intact marks before it nor the log's beginning. Blocks; nothing on
+    """The recovery from the marks before the first damage in records after the LSN ``after``, which newer marks cover.
+    Null where there is no such damage, or neither intact marks before it nor the log's beginning. Blocks; nothing on
     disk changes."""
     firsts = segments(directory, files)
     pairs = list(pairwise(firsts))

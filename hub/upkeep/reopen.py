@@ -19,7 +19,7 @@ from hub.journal.segments import MAX_LSN, Damage
 from hub.ports import Worker
 from hub.state import AccountRow, State
 from hub.store.base import Store, StoreError
-from hub.wire.kept import Birth, Kept
+from hub.wire.kept import Birth, Kept, Marked
 from hub.wire.ranges import Ranges
 from hub.wire.records import RecordError, is_birth, unpack_with
 
@@ -30,11 +30,10 @@ log: Final = structlog.get_logger(__name__)
 
 @dataclass
 class _Lost:
-    """Records that are missing, and what the store has of them: seqs and readings by device and epoch."""
+    """Records that are missing, and what the store has of them: readings by seq, by device and epoch."""
 
     ranges: list[tuple[int, int]]
-    seqs: dict[Key, Ranges] = field(default_factory=dict)
-    readings: Counter[Key] = field(default_factory=Counter)
+    stored: dict[Key, dict[int, int]] = field(default_factory=dict)
 
 
 async def reopen(
@@ -55,10 +54,14 @@ async def reopen(
     if not lost.ranges:
         return
     await store_worker.run(_ask, store, lost)
-    for key, seqs in lost.seqs.items():
-        _settle(numbering_of(marks, *key), seqs)
+    for key, seqs in lost.stored.items():
+        _settle(numbering_of(marks, *key), Ranges((seq, seq) for seq in seqs))
     beyond = any(last > cursor for _, last in lost.ranges)
+    await state_worker.run(_learn, state, lost)
     await state_worker.run(_forget, journal, marks, state, lost, beyond)
+    if older is not None:
+        # From now on the newest marks are these: the store may come past the damage before the device says hello.
+        journal.roll(Marked)
 
 
 def _ranges(damage: Sequence[Damage]) -> list[tuple[int, int]]:
@@ -69,14 +72,29 @@ def _ranges(damage: Sequence[Damage]) -> list[tuple[int, int]]:
 def _ask(store: Store, lost: _Lost) -> None:
     for first, last in lost.ranges:
         for device, epoch, seq, readings in store.batches(first, last):
-            lost.seqs.setdefault((device, epoch), Ranges()).add(seq, seq)
-            lost.readings[device, epoch] += readings
+            lost.stored.setdefault((device, epoch), {})[seq] = readings
 
 
 def _settle(numbering: Numbering | None, seqs: Ranges) -> None:
     if numbering is not None:
         for first, last in seqs:
             numbering.settle(first, last)
+
+
+def _learn(state: State, lost: _Lost) -> None:
+    """Book what the store has and the account had not come to: it cannot read these records any more."""
+    rows: list[AccountRow] = []
+    for key, stored in lost.stored.items():
+        row = state.account.get(*key) or AccountRow(*key)
+        fresh = {seq: readings for seq, readings in stored.items() if seq not in row.kept}
+        for seq, readings in fresh.items():
+            row.kept.add(seq, seq)
+            row.received += readings
+            row.highest = max(row.highest, seq)
+        if fresh:
+            rows.append(row)
+    with state.transaction():
+        state.account.save(rows)
 
 
 def _forget(journal: Journal, marks: Marks, state: State, lost: _Lost, beyond: bool) -> None:
@@ -106,7 +124,7 @@ def _write(journal: Journal, state: State, lost: _Lost, opened: list[tuple[Accou
             key = row.device, row.epoch
             for first, last in open_:
                 row.kept.remove(first, last)
-            row.received = numbering.readings - after[key] + lost.readings[key]
+            row.received = numbering.readings - after[key] + sum(lost.stored.get(key, {}).values())
             mine = [each for each in gone if (each.device, each.epoch) == key and each.seq in open_]
             codes = Counter(row.rejected)
             codes.subtract(each.code for each in mine)

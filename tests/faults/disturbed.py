@@ -45,7 +45,7 @@ def disturbed(hub: HubProcess, evidence: Path, devices: int, disturb: Disturb) -
     try:
         trio.run(_stream, hub, evidence, devices, disturb)
     except* (Failed, RuntimeError, trio.TooSlowError, TimeoutExpired) as group:
-        raise _first(group) from group
+        raise first_of(group) from group
     figures: Figures = dict(recount(evidence))
     clean = figures["acked"] and not (figures["lost"] or figures["duplicated"] or figures["invented"])
     if not clean:
@@ -56,7 +56,7 @@ def disturbed(hub: HubProcess, evidence: Path, devices: int, disturb: Disturb) -
     return figures
 
 
-def _first(group: BaseExceptionGroup[Exception]) -> Failed:
+def first_of(group: BaseExceptionGroup[Exception]) -> Failed:
     """What went wrong, out of the groups that nurseries make."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):

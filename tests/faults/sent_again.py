@@ -21,9 +21,9 @@ from hub.wire.messages import Row
 from hub.wire.records import unpack
 from tests.end_to_end.processes import HubProcess
 from tests.faults.damaged_journal import Places
-from tests.faults.disturbed import PATIENCE_SECONDS, make_hub, more_acked, must, target_of
+from tests.faults.disturbed import PATIENCE_SECONDS, first_of, make_hub, more_acked, must, target_of
 from tests.faults.gate import Gate
-from tests.faults.lab import Figures
+from tests.faults.lab import Failed, Figures
 from tests.faults.record import Record, RecordedFleet
 from tests.faults.streaming import enrol, read_back
 
@@ -49,6 +49,8 @@ def sent_again(scratch: Path, evidence: Path) -> Figures:
     hub = make_hub(scratch)
     try:
         return trio.run(_run, hub, evidence)
+    except* (Failed, trio.TooSlowError, RuntimeError) as group:
+        raise first_of(group) from group
     finally:
         hub.__exit__()
 

@@ -86,6 +86,40 @@ async def test_p10_what_the_store_has_is_not_asked_for_again(tmp_path: Path) -> 
         assert machine.account() == before
 
 
+async def test_p10_what_only_the_store_had_come_to_is_booked_by_the_account(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        machine.store.take(await hub.entries(), hub.journal.durable)
+    machine.flip(lsn_of(kept, 3))
+    async with machine.hub() as hub:
+        assert hub.open(epoch=1, acked=0, first=1, next=6).welcome.through == 5
+        await machine.follow(hub)
+    assert (machine.account().kept.pairs(), machine.account().received) == ([(1, 5)], 5)
+    assert machine.store.counts()[1] == {("device", 1): 5}
+
+
+async def test_p10_some_are_in_the_store_and_some_above_its_cursor(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES[:3]]
+        await machine.follow(hub)
+        kept += [intake.keep(*batch) for batch in BATCHES[3:]]
+        intake.keep(*row(6))
+        await machine.follow(hub, store=False)
+    for seq in (2, 4):
+        machine.flip(lsn_of(kept, seq))
+    async with machine.hub() as hub:
+        opening = hub.open(epoch=1, acked=0, first=1, next=7)
+        assert (opening.welcome.through, opening.welcome.held) == (3, ((5, 6),))
+        assert (machine.account().kept.pairs(), machine.account().received) == ([(1, 3), (5, 6)], 5)
+        opening.intake.keep(*BATCHES[3])
+        await machine.follow(hub)
+    assert machine.account().received == 6 == machine.store.counts()[1]["device", 1]
+
+
 async def test_p10_what_the_store_had_not_come_to_is_sent_again_and_counted_once(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     async with machine.hub() as hub:
@@ -142,6 +176,21 @@ async def test_p10_damage_under_newer_marks_is_open_again(tmp_path: Path) -> Non
     assert machine.account().received == 6 == machine.store.counts()[1]["device", 1]
     async with machine.hub() as hub:
         assert hub.open(epoch=1, acked=0, first=1, next=7).welcome.through == 6, "it is here again"
+
+
+async def test_p10_what_is_open_stays_open_over_another_restart(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        hub.ingest.roll()
+        intake.keep(*row(6))
+        await machine.follow(hub, store=False)
+    machine.flip(lsn_of(kept, 3))
+    async with machine.hub() as hub:
+        await machine.follow(hub)  # the store comes past the damage, the device does not come
+    async with machine.hub() as hub:
+        assert hub.open(epoch=1, acked=0, first=1, next=7).welcome.through == 2
 
 
 async def test_p10_damage_under_newer_marks_that_the_store_is_past_opens_nothing(tmp_path: Path) -> None:
