@@ -1,5 +1,6 @@
 """What the rows of the network stand on: a hub, devices that reach it through proxies, and the account in the end."""
 
+import json
 import statistics
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,16 @@ from devices.report import Figures as DeviceFigures
 from hub.client.dial import Target
 from hub.client.shell import Operator, connect
 from hub.ports import SystemClock, SystemRandomness, TcpStreams
+from hub.wire.messages import Ack, Row, Welcome
+from hub.wire.session import DeviceSession
 from tests.end_to_end.processes import HubProcess
+from tests.end_to_end.raw import Raw, hello
 from tests.end_to_end.standing import Standing, standing
 from tests.faults.lab import Failed, Figures, Lab
 from tests.faults.proxy import Connection, Proxy
-from tests.faults.record import RecordedFleet, recount
-from tests.faults.streaming import enrol, read_back, write_model
+from tests.faults.record import RecordedFleet
+from tests.faults.stage import Stage
+from tests.faults.streaming import enrol, read_back
 
 PERIOD = 0.2  # seconds between two samples of a device: each is synced to the record, and so is each ack
 BACKOFF_SECONDS = 0.03  # at most: the rows are not about patience
@@ -70,6 +75,10 @@ class Ground:
     def port(self) -> int:
         return int(self.hub.url.rpartition(":")[2])
 
+    def through(self, streamer: Streamer) -> Target:
+        """The hub, by way of the proxy."""
+        return Target(streamer.proxy.url, self.tokens[streamer.device.name], self.target.ca, proxy="")
+
     async def streamer(self, name: str) -> Streamer:
         """A device and its proxy; it neither dials nor measures yet."""
         proxy = Proxy(self.port)
@@ -82,9 +91,7 @@ class Ground:
 
     def link(self, streamer: Streamer) -> None:
         """Dial and stay linked."""
-        device = streamer.device
-        target = Target(streamer.proxy.url, self.tokens[device.name], self.target.ca, proxy="")
-        linkage = Linkage(device, target, TcpStreams(), Impatient())
+        linkage = Linkage(streamer.device, self.through(streamer), TcpStreams(), Impatient())
 
         async def keep() -> None:
             with streamer.living:
@@ -116,10 +123,45 @@ class Ground:
     async def acked_beyond(self, streamer: Streamer, seq: int) -> None:
         await until(lambda: streamer.device.spool.acked > seq and streamer.device.linked)
 
+    # --- devices cut down to their links ---------------------------------------------------------------------------
+
+    async def backlog(self, streamer: Streamer, samples: int) -> int:
+        """Have so many samples wait in a device, without waiting between them; how many readings that is."""
+        device = streamer.device
+        before = self.figures.produced
+        for _ in range(samples):
+            for row in await device.source.sample(self.clock.now()):
+                assert isinstance(row, Row)
+                device.offer(row, trio.current_time())
+        return self.figures.produced - before
+
+    def session(self, streamer: Streamer) -> DeviceSession:
+        """What the device knows of its numbers."""
+        spool = streamer.device.spool
+        return DeviceSession(spool.epoch, spool.log, spool.acked, spool.first, spool.next)
+
+    async def hello(self, raw: Raw, streamer: Streamer, *, forget: bool = False) -> None:
+        """Say hello for a device, and take in what welcome says; ``forget``: not what is settled."""
+        source, spool = streamer.device.source, streamer.device.spool
+        await raw.say(hello(raw.session, model=source.model, metrics=source.metrics, time=self.clock.now()))
+        welcome = await raw.hear(Welcome)
+        plan = raw.session.renumbering(welcome)
+        raw.session.receive(welcome)
+        if not forget:
+            if not plan.fresh:
+                await spool.settle(welcome.through)
+            await spool.renumber(plan.epoch, plan.log, plan.fresh, plan.settled)
+        spool.rewind()
+
+    async def hear_ack(self, raw: Raw, streamer: Streamer) -> None:
+        await streamer.device.spool.settle((await raw.hear(Ack)).through)
+
     async def hub_has(self, device: str, seq: int) -> None:
         """Until the hub has settled everything up to ``seq``."""
         with trio.fail_after(PATIENCE_SECONDS):
-            while ((await self.operator.call("devices.list", devices=[device]))[0]["through"] or 0) < seq:
+            while (  # noqa: ASYNC110  (another process sets no event here)
+                (await self.operator.call("devices.list", devices=[device]))[0]["through"] or 0
+            ) < seq:
                 await trio.sleep(LOOK_SECONDS)
 
 
@@ -136,31 +178,46 @@ Disturb = Callable[[Ground], Awaitable[Figures]]
 
 
 def on_the_network(
-    names: Callable[[Lab], Sequence[str]], disturb: Disturb, *, idle: float | None = None, **hub: Any
+    names: Sequence[str], disturb: Disturb, settings: Mapping[str, str] | None = None, **hub: Any
 ) -> Callable[[Lab], Figures]:
     """A row: a hub, what is done to its devices, and whether the sets, the ledger and the hub's resources hold.
-    ``idle``: seconds of silence until the hub pings, instead of 20."""
+    ``settings`` and ``hub`` are those of ``Stage``."""
 
     def run(lab: Lab) -> Figures:
-        settings = {"TELEMETRIO_MODELS__DIRECTORY": str(write_model(lab.scratch))}
-        if idle is not None:
-            settings["TELEMETRIO_LIMITS__IDLE_SECONDS"] = str(idle)
-        with HubProcess.make(lab.scratch / "hub", settings=settings, **hub) as process:
-            figures = trio.run(_act, lab, process, list(names(lab)), disturb)
-            return _judge(lab, process, figures)
+        stage = Stage(lab, settings, **hub)
+        try:
+            stage.start_hub()
+            figures = trio.run(_act, lab, stage, names, disturb)
+            return account(lab, stage) | figures
+        finally:
+            stage.end()
 
     return run
 
 
-async def _act(lab: Lab, hub: HubProcess, names: list[str], disturb: Disturb) -> Figures:
-    target = Target(hub.url, hub.token(), hub.folder / "ca.pem", proxy="")
+def account(lab: Lab, stage: Stage) -> Figures:
+    """What the checker says of a hub that has lived all the time, and whose devices have dropped nothing."""
+    process = stage.hub.process
+    if process is None or process.poll() is not None:
+        raise Failed("the hub has ended")
+    figures = stage.judge()
+    for entry in json.loads((lab.evidence / "ledger.json").read_text())["entries"]:
+        if entry["lost"] or entry["dropped"]:
+            raise Failed(f"{entry['device']}: lost {entry['lost']}, dropped {entry['dropped']}", figures)
+    if "Traceback" in stage.hub.log():
+        raise Failed(f"the hub's log has a traceback: {stage.hub.log()[-2000:]}", figures)
+    return figures
+
+
+async def _act(lab: Lab, stage: Stage, names: Sequence[str], disturb: Disturb) -> Figures:
+    hub, target = stage.hub, stage.target
     tokens = await enrol(target, names)
     await read_back(target)  # the first question opens what stays open
     fleet = RecordedFleet(target, tokens, lab.evidence)
+    figures: Figures = {}
+    failure: Failed | None = None  # carried around the nursery, which would wrap it in a group
     async with connect(target) as operator:
         base = await trio.to_thread.run_sync(standing, hub)
-        figures: Figures = {}
-        failure: Failed | None = None  # carried around the nursery, which would wrap it in a group
         async with trio.open_nursery() as nursery:
             ground = Ground(lab, hub, nursery, fleet, operator=operator, target=target, tokens=tokens)
             try:
@@ -170,16 +227,12 @@ async def _act(lab: Lab, hub: HubProcess, names: list[str], disturb: Disturb) ->
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
-        await _back(hub, base)
-    fleet.write_stored(await read_back(target))
-    async with connect(target) as operator:
-        for entry in await operator.call("ledger"):
-            if entry["lost"] or entry["dropped"]:
-                raise Failed(f"{entry['device']}: lost {entry['lost']}, dropped {entry['dropped']}", figures)
+        await back(hub, base)
+    fleet.end()
     return figures
 
 
-async def _back(hub: HubProcess, base: Standing) -> None:
+async def back(hub: HubProcess, base: Standing) -> None:
     """Until tasks, descriptors and connections are what they were before the devices came."""
     deadline = trio.current_time() + BASE_SECONDS
     while True:
@@ -189,21 +242,6 @@ async def _back(hub: HubProcess, base: Standing) -> None:
         if trio.current_time() > deadline:
             raise Failed(f"the hub does not come back to {base}: {now}")
         await trio.sleep(0.1)
-
-
-def _judge(lab: Lab, hub: HubProcess, figures: Figures) -> Figures:
-    assert hub.process is not None
-    figures = recount(lab.evidence) | figures
-    if hub.process.poll() is not None:
-        raise Failed(f"the hub ended with {hub.process.returncode}", figures)
-    if figures["lost"] or figures["duplicated"] or figures["invented"] or not figures["acked"]:
-        raise Failed(f"the sets differ: {figures}", figures)
-    ledger = hub.run("ledger", "--verify", "-o", "json", timeout=120)
-    if ledger.returncode != 0:
-        raise Failed(f"the ledger says: {ledger.stderr or ledger.stdout[:2000]}", figures)
-    if "Traceback" in hub.log():
-        raise Failed(f"the hub's log has a traceback: {hub.log()[-2000:]}", figures)
-    return figures
 
 
 def spread(name: str, seconds: Sequence[float], digits: int = 2) -> Figures:

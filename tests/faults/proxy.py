@@ -1,4 +1,4 @@
-"""A TCP proxy between devices and a hub that spoils what goes through it. It sees bytes of TLS, nothing of what they say.
+"""A TCP proxy between devices and a hub that spoils what goes through it. It sees bytes of TLS, and no more.
 
 ``up`` is from the device to the hub, ``down`` from the hub to the device.
 """
@@ -79,7 +79,7 @@ class Connection:
             for side in (self.up.source, self.down.source):
                 if self._reset:
                     _linger_not(side)
-                await trio.aclose_forcefully(side)
+                side.socket.close()  # without waiting: this may be the end of everything
 
     def end(self, *, reset: bool) -> None:
         """Cut both sides off."""

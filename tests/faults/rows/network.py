@@ -2,14 +2,13 @@
 
 import random
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import replace
 
 import trio
 
 from devices import conversation
 from tests.faults.ground import Ground, Streamer, on_the_network, spread, until
-from tests.faults.lab import Failed, Figures, Lab, Row
+from tests.faults.lab import Failed, Figures, Row
 from tests.faults.proxy import Manner, Treatment
 
 # --- F12: cut at every byte ----------------------------------------------------------------------------------------
@@ -18,20 +17,15 @@ WORKERS = 6  # devices at a time
 CUTS = 12  # of one device: the hub pauses who says hello more than 15 times a minute
 SCOUTS = 5  # a first link has as many acks when its size is taken
 TLS_UP, TLS_DOWN = 590, 1_100  # bytes of TLS's handshake, about
-STRIDE, TLS_STRIDE = 1, 8  # a cut at every so many bytes, behind the handshake and in it
-QUICK_STRIDE = 60
-CROWD, QUICK_CROWD = 200, 8  # devices: more than are needed
-
-
-def _crowd(lab: Lab) -> Sequence[str]:
-    return [f"cut-{number:03}" for number in range(QUICK_CROWD if lab.quick else CROWD)]
+TLS_STRIDE = 8  # in it a cut at every so many bytes; behind it at each
+CROWD = 200  # devices: more than are needed
 
 
 async def cut_anywhere(ground: Ground) -> Figures:
     """Cut at each byte of the handshakes, the first frames and their acks; every other time by a RST."""
     names = deque(ground.tokens)
     up, down = await _size(ground, names.popleft())
-    cuts = _cuts(up, down, ground.lab)
+    cuts = _cuts(up, down)
     random.Random(ground.lab.seed).shuffle(cuts)
     jobs = deque(cuts[at : at + CUTS] for at in range(0, len(cuts), CUTS))
     made: list[int] = []
@@ -57,16 +51,15 @@ async def _size(ground: Ground, name: str) -> tuple[int, int]:
     return size
 
 
-def _cuts(up: int, down: int, lab: Lab) -> list[Treatment]:
-    steps = (QUICK_STRIDE, QUICK_STRIDE) if lab.quick else (TLS_STRIDE, STRIDE)
-    ups = [Manner(cut=at) for at in _offsets(TLS_UP, up, *steps)]
-    downs = [Manner(cut=at) for at in _offsets(TLS_DOWN, down, *steps)]
+def _cuts(up: int, down: int) -> list[Treatment]:
+    ups = [Manner(cut=at) for at in _offsets(TLS_UP, up)]
+    downs = [Manner(cut=at) for at in _offsets(TLS_DOWN, down)]
     cuts = [Treatment(up=up) for up in ups] + [Treatment(down=down) for down in downs]
     return [replace(cut, reset=at % 2 == 0) for at, cut in enumerate(cuts)]
 
 
-def _offsets(tls: int, end: int, tls_stride: int, stride: int) -> list[int]:
-    return [*range(0, tls, tls_stride), *range(tls, end, stride)]
+def _offsets(tls: int, end: int) -> list[int]:
+    return [*range(0, tls, TLS_STRIDE), *range(tls, end)]
 
 
 async def _endure(ground: Ground, name: str, cuts: list[Treatment]) -> int:
@@ -85,13 +78,8 @@ async def _endure(ground: Ground, name: str, cuts: list[Treatment]) -> int:
 IDLE_SECONDS = 1.0  # of silence until the hub pings: as short as the settings allow
 GONE_SECONDS = 2.5 * IDLE_SECONDS  # of silence until it lets go
 HALF_OPEN = 10
-QUICK_HALF_OPEN = 3
 PONG_SECONDS = 2.5  # instead of 10: so that devices notice after the hub, but soon
 LOADED = 3.0  # times later than it should be is still noticed: the machine may be busy
-
-
-def _gone(lab: Lab) -> Sequence[str]:
-    return [f"gone-{number}" for number in range(QUICK_HALF_OPEN if lab.quick else HALF_OPEN)]
 
 
 async def half_open(ground: Ground) -> Figures:
@@ -128,12 +116,25 @@ async def half_open(ground: Ground) -> Figures:
     for streamer in streamers:
         await streamer.finish()
     limit = GONE_SECONDS
-    return {"idle_limit_s": limit} | spread("hub_detect_s", list(hub_noticed.values())) | spread(
-        "device_detect_s", device_noticed
+    return (
+        {"idle_limit_s": limit}
+        | spread("hub_detect_s", list(hub_noticed.values()))
+        | spread("device_detect_s", device_noticed)
     )
 
 
 ROWS = [
-    Row("F12 connection cut at every byte", on_the_network(_crowd, cut_anywhere)),
-    Row("F13 peer vanishes without a word", on_the_network(_gone, half_open, idle=IDLE_SECONDS)),
-]
+    Row(
+        "F12 connection cut at every byte",
+        on_the_network([f"cut-{number:03}" for number in range(CROWD)], cut_anywhere),
+        seconds=30.0,
+    ),
+    Row(
+        "F13 peer vanishes without a word",
+        on_the_network(
+            [f"gone-{number}" for number in range(HALF_OPEN)], half_open,
+            {"TELEMETRIO_LIMITS__IDLE_SECONDS": str(IDLE_SECONDS)},
+        ),
+        seconds=12.0,
+    ),
+]  # fmt: skip
