@@ -216,18 +216,17 @@ async def _act(lab: Lab, stage: Stage, names: Sequence[str], disturb: Disturb) -
     fleet = RecordedFleet(target, tokens, lab.evidence)
     figures: Figures = {}
     failure: Failed | None = None  # carried around the nursery, which would wrap it in a group
-    async with connect(target) as operator:
-        base = await trio.to_thread.run_sync(standing, hub)
-        async with trio.open_nursery() as nursery:
-            ground = Ground(lab, hub, nursery, fleet, operator=operator, target=target, tokens=tokens)
-            try:
-                figures = await disturb(ground)
-            except Failed as failed:
-                failure = failed
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-        await back(hub, base)
+    base = await trio.to_thread.run_sync(standing, hub)
+    async with connect(target) as operator, trio.open_nursery() as nursery:
+        ground = Ground(lab, hub, nursery, fleet, operator=operator, target=target, tokens=tokens)
+        try:
+            figures = await disturb(ground)
+        except Failed as failed:
+            failure = failed
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    await back(hub, base)
     fleet.end()
     return figures
 

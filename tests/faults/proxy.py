@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import trio
 
 CHUNK = 65_536
+NARROW_BUFFER, NARROW_SEGMENT = 4_096, 536  # bytes
 NARROW_CHUNK = 2_048  # of a direction with a rate: a quarter of a second at 64 kbit/s
 
 
@@ -29,13 +30,13 @@ class Manner:
 
 @dataclass(frozen=True)
 class Treatment:
-    """How a connection is treated; ``reset``: a cut is a RST, else an orderly end. ``buffer``: of the kernel, towards
-    the hub, so that a device which does not read is felt soon; None leaves it as it is."""
+    """How a connection is treated; ``reset``: a cut is a RST, else an orderly end. ``narrow``: small segments and
+    windows towards the hub, so that it soon feels who does not read; loopback holds megabytes otherwise."""
 
     up: Manner = Manner()
     down: Manner = Manner()
     reset: bool = False
-    buffer: int | None = None
+    narrow: bool = False
 
 
 @dataclass
@@ -179,7 +180,7 @@ class Proxy:
     async def _serve(self, device: trio.SocketStream) -> None:
         treatment = self.plan.popleft() if self.plan else self.usual
         try:
-            hub = await _dial(self._hub, treatment.buffer)
+            hub = await _dial(self._hub, narrow=treatment.narrow)
         except OSError:
             _linger_not(device)
             return  # serve_listeners closes it
@@ -192,11 +193,12 @@ class Proxy:
             self.connections.remove(connection)
 
 
-async def _dial(port: int, buffer: int | None) -> trio.SocketStream:
+async def _dial(port: int, *, narrow: bool) -> trio.SocketStream:
     socket = trio.socket.socket()
     try:
-        if buffer is not None:  # before it connects: it bounds the window that is offered
-            socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, buffer)
+        if narrow:  # before it connects, as both are told to the hub then
+            socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, NARROW_BUFFER)
+            socket.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_MAXSEG, NARROW_SEGMENT)
         await socket.connect(("127.0.0.1", port))
     except BaseException:
         socket.close()
