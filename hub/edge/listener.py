@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 import trio
-from trio_websocket import WebSocketRequest
+from trio_websocket import ConnectionClosed, WebSocketRequest
 from wsproto.utilities import LocalProtocolError
 
 from hub.edge.link import Link, LinkClosed, receive_request
@@ -21,8 +21,10 @@ from hub.wire.errors import CloseCode
 NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 #: How connections end that nobody needs to look at. LocalProtocolError: the library answers a peer that closes (W2).
+#: ConnectionClosed: it answers a request whose peer has left.
 EXPECTED: Final = (
     trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, OSError, LinkClosed, LocalProtocolError,
+    ConnectionClosed,
 )  # fmt: skip
 NO_ROOM_SECONDS: Final = 0.1  # until accept is tried again when the system has nothing left
 PATIENCE_SECONDS: Final = 2.0  # with all half-open slots taken, who has held one for longer makes room

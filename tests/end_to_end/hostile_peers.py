@@ -1,7 +1,6 @@
 """The hostile corpus against a hub in a process of its own, while a good device in another one streams: what the test
 and the row of the fault lab share."""
 
-import os
 import random
 import time
 from contextlib import suppress
@@ -9,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import copytree
 from typing import Any, cast
-from urllib.request import urlopen
 
 import trio
 
@@ -18,10 +16,10 @@ from hub.client.shell import connect
 from tests.edge.house import MODEL, House
 from tests.edge.test_hostile import ATTACKS, Attacker
 from tests.end_to_end.processes import HubProcess, online, running, until, verified
+from tests.end_to_end.standing import counted, standing
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 20
-LOOKS = 30
 PATIENCE = 20.0  # seconds: the hub lets nobody in who has not said hello within 10
 BASE_SECONDS = 30.0  # the hub's own deadlines for silent peers (5 s TLS, 5 s request, 10 s hello), and some more
 
@@ -32,20 +30,6 @@ class Aim:
 
     port: int
     ca: Path
-
-
-def counted(hub: HubProcess) -> dict[str, float]:
-    """The hub's gauges by name, and how many file descriptors its process has."""
-    lines = urlopen(f"{hub.http}/metrics").read().decode().splitlines()
-    gauges = {name: float(value) for name, value in (line.split() for line in lines if not line.startswith("#"))}
-    return gauges | {"descriptors": len(os.listdir(f"/proc/{hub.pid}/fd"))}
-
-
-def standing(hub: HubProcess) -> tuple[float, ...]:
-    """Tasks, file descriptors, connections; the least of many looks, because the hub's own work comes and goes."""
-    names = ("telemetrio_process_tasks", "descriptors", "telemetrio_edge_connections")
-    looks = [counted(hub) for _ in range(LOOKS)]
-    return tuple(min(look[name] for look in looks) for name in names)
 
 
 async def attack(hub: HubProcess, times: int) -> None:
@@ -97,4 +81,4 @@ def under_corpus(tmp_path: Path, times: int) -> dict[str, Any]:
         assert hub.pid == pid
         assert "Traceback" not in hub.log()
         assert hub.stop() == 0
-    return {"attacks": len(ATTACKS) * times, "good_acked": report["acked"], "base": base}
+    return {"attacks": len(ATTACKS) * times, "good_acked": report["acked"], "base": tuple(base)}
