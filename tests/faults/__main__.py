@@ -1,6 +1,7 @@
 """``./run faults``: the rows of the matrix of faults, one after the other; one line of JSON on stdout.
 
 ./run faults [-o json] [--quick] [--only F1,F5] [--seeds N] [--plant NAME] [--evidence DIR]
+./run faults --soak 30m [--evidence DIR]
 """
 
 import argparse
@@ -14,6 +15,7 @@ from typing import Any
 
 from tests.faults.lab import TOTALS, Failed, Figures, Lab, Row
 from tests.faults.rows import rows
+from tests.faults.soak import soak
 
 SEED = 20261122
 
@@ -21,6 +23,8 @@ SEED = 20261122
 def main(arguments: list[str]) -> int:
     """Run what is asked for; 1 when a row fails, also with a planted bug, 2 for words that are not understood."""
     options = _options(arguments)
+    if options.soak:
+        return soak(options.soak, Path(options.evidence) if options.evidence else None)
     began = time.monotonic()
     chosen = [row for row in rows() if not options.only or row.number in options.only.split(",")]
     if options.plant:
@@ -45,6 +49,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="numbers of rows, as in F1,F2")
     parser.add_argument("--seeds", type=int, default=500, help="of the simulation")
     parser.add_argument("--plant", help="run one planted bug; exits 1 when a row catches it")
+    parser.add_argument("--soak", metavar="DURATION", help="instead of rows: 500 devices for so long, as in 30m or 90s")
     parser.add_argument("--evidence", help="where the records of what was sent, acked and stored go")
     return parser.parse_args(arguments)
 
