@@ -57,6 +57,7 @@ from hub.store.mending import MendingStore
 from hub.upkeep.collector import Collector, Doors
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
+from hub.upkeep.reopen import reopen
 from hub.wire.operator import StoreStatus
 
 READY_FILE: Final = "hub.json"  # in the data directory while the hub takes links: pid, url, http, log
@@ -151,6 +152,7 @@ async def run_hub(
         open_store(settings, ports, store_worker, journal) as store,
     ):
         await pass_cursors(journal, state, state_worker, store)
+        await reopen(journal, marks, store, store_worker, state, state_worker)
         identity = await read_identity(settings, ports, worker)
         house = await _wire(settings, ports, state, state_worker, journal, marks, store, store_worker, models, identity)
         async with trio.open_nursery() as core:
@@ -262,7 +264,7 @@ async def _wire(
         members.append(_mirror(settings, ports, state, state_worker))
     followers = Followers(journal, members, _follower_failed)
     if isinstance(store, MendingStore):
-        mender = Mender(store, store_worker, ports.worker(), ledger, followers)
+        mender = Mender(store, store_worker, ports.worker(), ledger, followers, journal)
 
     async def cursors() -> Mapping[str, int]:
         await control.settle()

@@ -37,6 +37,7 @@ class DeviceDesk:
     watch: Watch
     flapping: Flapping = field(default_factory=Flapping)
     here: dict[str, "DeviceConversation"] = field(default_factory=dict)
+    newest: dict[str, int] = field(default_factory=dict)  # number of the newest visit of each device
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))  # seconds, receive to ack
     full: bool = False  # more links than allowed
 
@@ -96,6 +97,7 @@ class DeviceConversation:
         device = self._identify(hello)
         self._visit.admitted()
         await self._hold_off(device)
+        self._refuse_stale(device)
         try:
             opening = self._rooms.ingest.open(device, hello)
         except RemoteProtocolError as error:
@@ -139,6 +141,13 @@ class DeviceConversation:
 
     async def _goaway(self, seconds: float, reason: str) -> None:
         await self._link.send([encode(Goaway(seconds, reason))])
+
+    def _refuse_stale(self, device: str) -> None:
+        """A device dials anew when it has given a link up: what it said on that one may come later than what it says
+        on the new one, and must not take it over (P5). Its numbers would look like those of a device rewound."""
+        if self._visit.number < self._desk.newest.get(device, 0):
+            raise RemoteProtocolError(CloseCode.TAKEN_OVER, "the device has dialled anew since")
+        self._desk.newest[device] = self._visit.number
 
     def _take_over(self, device: str, hello: Hello, opening: Opening) -> None:
         """The link becomes the device's current one, in the same step as the generation does."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 import trio
-from trio_websocket import WebSocketRequest
+from trio_websocket import ConnectionClosed, WebSocketRequest
 from wsproto.utilities import LocalProtocolError
 
 from hub.edge.link import Link, LinkClosed, receive_request
@@ -21,8 +21,10 @@ from hub.wire.errors import CloseCode
 NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 #: How connections end that nobody needs to look at. LocalProtocolError: the library answers a peer that closes (W2).
+#: ConnectionClosed: it answers a request whose peer has left.
 EXPECTED: Final = (
     trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, OSError, LinkClosed, LocalProtocolError,
+    ConnectionClosed,
 )  # fmt: skip
 NO_ROOM_SECONDS: Final = 0.1  # until accept is tried again when the system has nothing left
 PATIENCE_SECONDS: Final = 2.0  # with all half-open slots taken, who has held one for longer makes room
@@ -62,6 +64,7 @@ class Visit:
 
     address: str
     admitted: Callable[[], None]  # to be called when the peer has shown who it is
+    number: int = 0  # in the order in which connections were accepted
     asked: bool = False  # its request has come
     tap: Tap | None = None
     link: Link | None = None
@@ -153,6 +156,7 @@ class Supervisor:
     async def serve(self, transport: trio.abc.Stream) -> None:
         """One connection; the boundary."""
         self.counters.accepted += 1
+        number = self.counters.accepted
         self.connections += 1
         address = address_of(transport)
         stream = QuickStream(transport) if isinstance(transport, trio.SocketStream) else transport
@@ -161,7 +165,7 @@ class Supervisor:
         visit: Visit | None = None
         try:
             with self.half_open.slot() as admitted:
-                visit = Visit(address, admitted)
+                visit = Visit(address, admitted, number)
                 await self._visit(stream, visit)
         except* EXPECTED:
             self.counters.lost += 1

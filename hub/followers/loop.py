@@ -105,6 +105,7 @@ class _Following:
             try:
                 if self._reader is None:
                     self.begin(await self.follower.start())
+                    self._moved()  # it may have taken in before all that there is
                 else:
                     await self._step(self._reader)
             except StartAgain:

@@ -262,6 +262,21 @@ async def test_p5_another_link_takes_over(tmp_path: Path, autojump_clock: MockCl
         assert [kept.seq for kept in hub.kept] == list(range(1, 9))
 
 
+async def test_p5_a_hello_that_comes_late_takes_nothing_over(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """The device has given that link up and dialled anew; what it said on it was still on its way."""
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        async with hub.socket(token) as given_up, tank(hub, token) as new:
+            await new.rows(4)
+            await given_up.send(encode(hello()))
+            with pytest.raises(SocketClosed) as closed:
+                await given_up.receive()
+            assert closed.value.code == CloseCode.TAKEN_OVER
+            await new.rows(4)
+            assert new.session.epoch == 1
+        assert [kept.seq for kept in hub.kept] == list(range(1, 9))
+
+
 async def test_flapping_devices_are_paused(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with house(tmp_path) as hub:
         token = await hub.token()

@@ -159,7 +159,12 @@ class RecordedFleet(Fleet):
         record = Record(self._folder / "stored.jsonl")
         for name, numbers in stored.items():
             record.write(name, numbers)
-        for each in (record, *self._records):
+        record.end()
+        self.end()
+
+    def end(self) -> None:
+        """Nothing more is sent or acked."""
+        for each in self._records:
             each.end()
 
 

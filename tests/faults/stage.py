@@ -1,6 +1,7 @@
 """The stage of the rows that need real processes: a hub, a generator of load, and what is found in the end."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -118,6 +119,20 @@ class Stage:
         return ended and process.poll() == -9
 
     # --- both ------------------------------------------------------------------------------------------------------
+
+    def halt(self, whom: str) -> None:
+        """SIGSTOP the ``hub`` or the ``devices``."""
+        self._signal(whom, signal.SIGSTOP)
+
+    def wake(self, whom: str) -> None:
+        """SIGCONT."""
+        self._signal(whom, signal.SIGCONT)
+
+    def _signal(self, whom: str, number: signal.Signals) -> None:
+        process = self.hub.process if whom == "hub" else self._devices
+        assert process is not None
+        process.send_signal(number)
+        self.note(**{whom: number.name})
 
     def progress(self) -> None:
         """Until something more is acked: a kill before that would show little."""

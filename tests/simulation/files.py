@@ -90,7 +90,12 @@ class SimulatedFile:
         self._end = len(inode.content)
 
     def append(self, data: bytes) -> None:
-        self._files.count("append")
+        try:
+            self._files.count("append")
+        except BaseException as death:
+            if getattr(death, "torn", False):  # the process dies while it writes: some of it is in the page cache
+                self.inode.write(self._end, data[: self._files.some(len(data))])
+            raise
         self._files.room(self._end + len(data) - len(self.inode.content))
         self.inode.write(self._end, data)
         self._end += len(data)
@@ -152,6 +157,10 @@ class SimulatedFiles:
         """The ``nth`` call of ``what`` from now on (1: the next) raises OSError(``error``), once."""
         self._faults[what, self.calls.get(what, 0) + nth] = error
 
+    def heal(self) -> None:
+        """Nothing that was to fail fails any more."""
+        self._faults.clear()
+
     def count(self, what: str) -> None:
         if self.on_call is not None:
             self.on_call(what)
@@ -191,6 +200,23 @@ class SimulatedFiles:
         """OSError when the disk has no space for so many bytes more."""
         if size > 0 and self.capacity is not None and self.used() + size > self.capacity:
             raise _error(errno.ENOSPC)
+
+    def unlock(self) -> None:
+        """The process that had locked something is no more."""
+        for inode in self._names.values():
+            inode.locked = False
+
+    def some(self, size: int) -> int:
+        """A part of so many bytes."""
+        return self._chance.randint(0, size)
+
+    def unsynced(self) -> int:
+        """Bytes that a power cut now may take."""
+        return sum(
+            inode.unsynced + sum(stop - start for start, stop in inode.forgotten)
+            for path, inode in self._names.items()
+            if path.name != "reserve"  # nothing is in it
+        )
 
     def used(self) -> int:
         return sum(len(inode.content) for inode in self._names.values())

@@ -17,6 +17,7 @@ from hub.ingest.marks import Marks
 from hub.journal import Journal
 from hub.ports import InlineWorker
 from hub.state import State
+from hub.store.base import Store
 from hub.store.memory import MemoryStore
 from hub.upkeep.collector import Collector, Doors
 from hub.upkeep.keeper import Keeper
@@ -54,7 +55,7 @@ class Keeping:
     ingest: Ingest
     ink: Ink
     state: State
-    store: MemoryStore
+    store: Store
     followers: Followers
     ledger: Ledger
     collector: Collector
@@ -80,7 +81,11 @@ class Keeping:
 
 @asynccontextmanager
 async def keeping(
-    files: SimulatedFiles, path: Path, retention: int = 30 * DAY, clock: HandClock | None = None
+    files: SimulatedFiles,
+    path: Path,
+    retention: int = 30 * DAY,
+    clock: HandClock | None = None,
+    store: Store | None = None,
 ) -> AsyncIterator[Keeping]:
     """A life of these rooms; the store forgets at its end."""
     clock = clock or HandClock()
@@ -91,7 +96,7 @@ async def keeping(
     state = State(path / "state.sqlite")
     state.open()
     try:
-        store = MemoryStore()
+        store = store or MemoryStore()
         worker = InlineWorker()
 
         async def counts(device: str | None) -> tuple[int, dict[tuple[str, int], int]]:
@@ -101,7 +106,7 @@ async def keeping(
             return store.counts(None, through)
 
         async def cursors() -> dict[str, int]:
-            return {"account": state.cursors.get("account"), "memory": store.counts()[0], "mirror": rooms.mirror}
+            return {"account": state.cursors.get("account"), store.name: store.counts()[0], "mirror": rooms.mirror}
 
         followers = Followers(journal, [AccountFollower(state, worker), StoreFollower(store, worker)])
         ledger = Ledger(journal, state, worker, counts, lambda device: None)
