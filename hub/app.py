@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -54,12 +54,13 @@ from hub.query import Columns, Question
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
 from hub.store.mending import MendingStore
-from hub.upkeep.collector import Collector, Doors
+from hub.upkeep.collector import Collector, Doors, Hold
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
 from hub.upkeep.reopen import reopen
 from hub.wire.operator import StoreStatus
 
+GB: Final = 1_000_000_000  # bytes, as disks are sold
 READY_FILE: Final = "hub.json"  # in the data directory while the hub takes links: pid, url, http, log
 #: The tail of the journal holds a few hundred thousand small objects that come and go without cycles. With Python's own
 #: thresholds the collector walks them again and again: measured, a third of all time when rows come at full speed.
@@ -260,25 +261,28 @@ async def _wire(
         AccountFollower(state, state_worker),
         StoreFollower(store, store_worker),
     ]
-    if settings.mirror.url:
-        members.append(_mirror(settings, ports, state, state_worker))
+    mirrors = [_mirror(settings, ports, state, state_worker)] if settings.mirror.url else []
+    members += mirrors
     followers = Followers(journal, members, _follower_failed)
     if isinstance(store, MendingStore):
         mender = Mender(store, store_worker, ports.worker(), ledger, followers, journal)
 
     async def cursors() -> Mapping[str, int]:
         await control.settle()
-        lasting = [each.name for each in members if not each.at_end and each.name != store.name]
-        taken = {name: await state_worker.run(state.cursors.get, name) for name in lasting}
-        return {**taken, store.name: int(store.statistics()["cursor"])}
+        lasting = [each for each in members if not each.at_end and each.name != store.name and each not in mirrors]
+        return {**await written(lasting), store.name: int(store.statistics()["cursor"])}
+
+    async def written(followers: Sequence[Follower]) -> dict[str, int]:
+        return {each.name: await state_worker.run(state.cursors.get, each.name) for each in followers}
 
     async def counted(through: int) -> Counts:
         return await reader.run(store.counts, None, through)
 
     keeping, collector = ports.worker(), None
     if (retention := settings.store.retention_us) is not None:
-        doors = Doors(counted, cursors, ingest.expire, ingest.roll)
-        collector = Collector(journal, keeping, clock, retention, doors)
+        doors = Doors(counted, cursors, ingest.expire, ingest.roll, lambda: written(mirrors))
+        hold = Hold(int(settings.mirror.hold_gb * GB), settings.mirror.hold_us)
+        collector = Collector(journal, keeping, clock, retention, doors, hold)
     keeper = Keeper(journal, keeping, _keeper_failed, collector)
 
     def problems() -> list[str]:

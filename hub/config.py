@@ -112,6 +112,19 @@ class MirrorSection(Section):
     token_file: FilePath | None = None
     org: str = ""
     bucket: str = "telemetrio"
+    hold_gb: Annotated[float, Field(ge=0)] = 20.0
+    hold: str = "7d"
+
+    @field_validator("hold")
+    @classmethod
+    def _hold(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
+    @property
+    def hold_us(self) -> int:
+        """How long collecting waits for the mirror, in us."""
+        return parse_duration(self.hold)
 
     @field_validator("url")
     @classmethod

@@ -54,6 +54,7 @@ class DeviceConversation:
         self._session = HubSession()
         self.outbox = DeviceOutbox()
         self.device = ""
+        self._counted = ""  # the device whose connect counts as one of too many, unless the hub is to blame for its end
         self.epoch = 0
         self._through = 0  # highest that welcome or an ack has said in that epoch
         self.intake: Intake | None = None
@@ -80,12 +81,13 @@ class DeviceConversation:
         return ending
 
     def _leave(self, ending: Ending) -> None:
+        if self._counted:
+            self._desk.flapping.ended(self._counted, ending.code)
         if self.intake is None:
             return
         self.intake.close(self._session.outstanding.bytes)
         if self._desk.here.get(self.device) is self:
             del self._desk.here[self.device]
-        self._desk.flapping.ended(self.device, ending.code)
         if ending.code == CloseCode.SEQ_CONFLICT:
             self._rooms.registry.note(self.device, "device.seq_conflict", ending.reason)
         self._rooms.registry.disconnected(self.device, self.outbox, why(ending))
@@ -95,7 +97,7 @@ class DeviceConversation:
     async def _open(self) -> None:
         hello = await self._hello()
         device = self._identify(hello)
-        self._visit.admitted()
+        self._visit.slot.free()
         await self._hold_off(device)
         self._refuse_stale(device)
         try:
@@ -138,6 +140,7 @@ class DeviceConversation:
         if pause:
             await self._goaway(pause, "too many reconnects")
             raise RemoteProtocolError(CloseCode.FLAPPING, f"too many reconnects; come back in {pause:.0f} s")
+        self._counted = device
 
     async def _goaway(self, seconds: float, reason: str) -> None:
         await self._link.send([encode(Goaway(seconds, reason))])

@@ -70,3 +70,11 @@ class Cursors:
     def set(self, name: str, lsn: int) -> None:
         """Write it in the transaction of what it covers."""
         self._database.write("INSERT OR REPLACE INTO cursors (name, lsn) VALUES (?, ?)", (name, lsn))
+
+    def miss(self, name: str, first: int, last: int) -> None:
+        """These records it never got. Only in the transaction that moves its cursor past them."""
+        self._database.write("INSERT OR REPLACE INTO gaps (name, first, last) VALUES (?, ?, ?)", (name, first, last))
+
+    def missed(self, name: str) -> list[tuple[int, int]]:
+        """The records it never got, as ranges, ascending."""
+        return self._database.query("SELECT first, last FROM gaps WHERE name = ? ORDER BY first", (name,))

@@ -307,6 +307,9 @@ async def test_hub_status(ask) -> None:
     ran = await ask(hub(verbs={"status": STATUS}), "hub", "status", "-o", "table")
     assert ran.code == 0
     assert "store" in ran.out
+    mirror = {"name": "influx", "cursor": 9, "lag": 0, "healthy": True, "error": None, "missing": [[1, 7], [9, 9]]}
+    ran = await ask(hub(verbs={"status": STATUS | {"followers": [mirror]}}), "hub", "status", "-o", "table")
+    assert "1-7, 9-9" in ran.out
     ran = await ask(hub(verbs={"status": STATUS | {"ready": False, "problems": ["disk full"]}}), "hub", "status")
     assert (ran.code, json.loads(ran.out)["problems"]) == (1, ["disk full"])
 

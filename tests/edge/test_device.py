@@ -10,8 +10,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hub.client.errors import Refused, SocketClosed
 from hub.edge.listener import Limits
+from hub.ingest.ingest import Opening
 from hub.wire.codec import decode_hub, encode
-from hub.wire.errors import CloseCode
+from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.messages import OPERATOR_PATH, Bye, Declared, Dropped, Goaway, Hello, HubMessage, Reject, Rejection, Row
 from hub.wire.session import DeviceSession
 from tests.edge.house import METRICS, House, Tank, house, tank
@@ -294,6 +295,27 @@ async def test_flapping_devices_are_paused(tmp_path: Path, autojump_clock: MockC
         await trio.sleep(301)
         async with tank(hub, token):
             pass
+
+
+async def test_a_device_that_the_hub_has_no_room_for_does_not_flap(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """However often it is sent away with 1013 before it is welcomed."""
+
+    def full(device: str, said: Hello) -> Opening:
+        raise RemoteProtocolError(CloseCode.OVERLOAD, "no room")
+
+    async with house(tmp_path) as hub:
+        token, ingest_open = await hub.token(), hub.ingest.open
+        hub.ingest.open = full  # type: ignore[method-assign]
+        for _ in range(20):
+            async with hub.socket(token) as socket:
+                await socket.send(encode(hello()))
+                assert isinstance(decode_hub(await socket.receive()), Goaway)
+                with pytest.raises(SocketClosed) as closed:
+                    await socket.receive()
+                assert closed.value.code == CloseCode.OVERLOAD
+        hub.ingest.open = ingest_open  # type: ignore[method-assign]
+        async with tank(hub, token) as device:
+            await device.rows(1)
 
 
 # --- silence, and the end --------------------------------------------------------------------------------------------

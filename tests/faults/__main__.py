@@ -1,6 +1,7 @@
 """``./run faults``: the rows of the matrix of faults, on real processes and in simulation, and whether they see a bug.
 
 ./run faults [-o json] [--quick] [--only F1,F5] [--seeds N] [--plant NAME] [--evidence DIR]
+./run faults --soak 30m [--evidence DIR]
 """
 
 import argparse
@@ -38,6 +39,10 @@ def main(arguments: list[str]) -> int:
     if wrong:
         print(f"faults: {wrong}", file=sys.stderr)
         return USAGE
+    if options.soak:
+        from tests.faults.soak import soak
+
+        return soak(options.soak, Path(options.evidence) if options.evidence else None)
     began = time.monotonic()
     scratch = Path(tempfile.mkdtemp(prefix="telemetrio-lab-"))
     memory = Path(tempfile.mkdtemp(prefix="telemetrio-lab-", dir=MEMORY)) if MEMORY.is_dir() else scratch
@@ -69,6 +74,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="numbers of rows, as in F1,F2; F29 are the planted bugs")
     parser.add_argument("--seeds", type=int, help=f"of the simulation [{SEEDS}]")
     parser.add_argument("--plant", metavar="NAME", help="plant one bug; exits 1, naming the row that caught it")
+    parser.add_argument("--soak", metavar="DURATION", help="instead of rows: 500 devices for so long, as in 30m or 90s")
     parser.add_argument("--evidence", metavar="DIR", help="where the records of what was sent, acked and stored go")
     return parser.parse_args(arguments)
 
