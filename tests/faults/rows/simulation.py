@@ -11,7 +11,7 @@ from tests.simulation.api import PLANTS, Outcome, run_seed
 PLANT_SEEDS: Final = 20  # by then each planted bug has long been seen; the first that shows it ends the row
 POWER_SHARE: Final = 5  # for each so many seeds with every fault, one in which all that dies loses its power
 COUNTED: Final = ("acked", "stored", "rejected", "lost", "duplicated", "invented", "kills", "power_cuts",
-                  "unsynced_bytes", "takeovers")  # fmt: skip
+                  "torn", "unsynced_bytes", "takeovers")  # fmt: skip
 COLLECT: Final = 16  # seeds until garbage is looked for: runs leave cycles behind, and look for none themselves
 TOLD: Final = 20  # failures that are told; all of them are in the evidence
 
