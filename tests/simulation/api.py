@@ -26,7 +26,8 @@ class Outcome:
     invented: int = 0
     kills: int = 0
     power_cuts: int = 0
-    unsynced_bytes: int = 0  # that power cuts put at risk
+    torn: int = 0  # disks that lost their power while something on them was not synced
+    unsynced_bytes: int = 0  # that was so much
     takeovers: int = 0
     trace: str = ""
 

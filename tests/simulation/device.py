@@ -50,7 +50,6 @@ class Counting:
     def _reading(self, time: int) -> Row:
         self.made += 1
         value = -self.made if self.made % REJECTED == 0 else self.made
-        self._record.times[value] = time
         return Row(0, time, [value])
 
     async def _poke(self, arguments: Any, progress: Callable[..., None]) -> int:

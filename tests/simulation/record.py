@@ -44,7 +44,6 @@ class Record:
 
     sent: set[int] = field(default_factory=set)
     acked: set[int] = field(default_factory=set)
-    times: dict[int, int] = field(default_factory=dict)  # by value
     executed: list[int] = field(default_factory=list)  # commands carried out
     problems: list[str] = field(default_factory=list)
     pending: dict[int, int] = field(default_factory=dict)

@@ -67,7 +67,9 @@ class World:
 
     def cut_power(self, disk: SimulatedFiles) -> None:
         """What is not synced on this disk may be lost."""
-        self.outcome.unsynced_bytes += disk.unsynced()
+        size = disk.unsynced()
+        self.outcome.unsynced_bytes += size
+        self.outcome.torn += size > 0
         disk.power_cut(self.chance.choice((0.0, 0.0, 0.5, 0.9)))
 
     # --- the run ------------------------------------------------------------------------------------------------
