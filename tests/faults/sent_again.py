@@ -150,7 +150,7 @@ def _readings(journal: Path) -> Iterable[Victim]:
         for lsn, payload in chunk:
             entry = unpack(lsn, payload, births)
             if isinstance(entry, Kept) and isinstance(entry.body, Row):
-                (value,) = entry.body.values
+                value = entry.body.values[0]
                 assert isinstance(value, int)
                 yield Victim(lsn, entry.birth.device, entry.seq, value, *reader.places[lsn])
     reader.close()

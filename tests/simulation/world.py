@@ -32,6 +32,7 @@ DEVICES: Final = 20
 TROUBLE_SECONDS: Final = 3.2
 QUIET_SECONDS: Final = 0.3  # of measuring without trouble, before the end
 PEACE_SECONDS: Final = 900.0  # by then everything must be settled: a pause for flapping is 300 s
+LIFE_SECONDS: Final = 1.0  # of virtual time, between two looks at which life of a device it is
 SPOOL: Final = Path("/spool")
 
 
@@ -120,9 +121,7 @@ class World:
             for place in self.places:
                 place.measuring.cancel()
             for place in self.places:
-                while place.device is None:  # noqa: ASYNC110  (restarts are few)
-                    await trio.sleep(0.1)
-                await place.device.emptied()
+                await _emptied(place)
             await self.keeper.up.wait()
             assert self.keeper.house is not None
             while any(one["lag"] for one in self.keeper.house.followers.status()):  # noqa: ASYNC110
@@ -130,6 +129,17 @@ class World:
             await check(self)
         if waiting.cancelled_caught:
             self.outcome.problems.append("not everything was settled in time")
+
+
+async def _emptied(place: Place) -> None:
+    """Until all of it is acked; it may die once more meanwhile, and then another life has to say so."""
+    while True:
+        if (device := place.device) is not None:
+            with trio.move_on_after(LIFE_SECONDS):
+                await device.emptied()
+                if place.device is device:
+                    return
+        await trio.sleep(0.1)
 
 
 @contextmanager
