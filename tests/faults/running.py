@@ -88,7 +88,7 @@ def _length(task: Task, lab: Lab) -> float:
     """Seconds that it should take."""
     if task.plant is not None:
         return task.row.plant_seconds
-    return SEED_SECONDS[0] * lab.seeds if _simulation(task) else task.row.seconds
+    return SEED_SECONDS[0] * lab.seeds * SIMULATED[task.row.number] if _simulation(task) else task.row.seconds
 
 
 def _next(waiting: Sequence[Task], running: Sequence[Task]) -> Task | None:
