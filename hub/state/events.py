@@ -67,6 +67,10 @@ class Cursors:
         rows = self._database.query("SELECT lsn FROM cursors WHERE name = ?", (name,))
         return int(rows[0][0]) if rows else 0
 
+    def all(self) -> dict[str, int]:
+        """Every follower's, by name; also of those that follow no more."""
+        return dict(self._database.query("SELECT name, lsn FROM cursors"))
+
     def set(self, name: str, lsn: int) -> None:
         """Write it in the transaction of what it covers."""
         self._database.write("INSERT OR REPLACE INTO cursors (name, lsn) VALUES (?, ?)", (name, lsn))

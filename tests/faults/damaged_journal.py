@@ -31,6 +31,7 @@ from tests.simulation.files import SimulatedFiles
 
 DEVICES = 4
 SEGMENT_BYTES = 22_000  # three segments in 64 KiB
+NOTE = "door open; " * 20  # in most batches, so that there are few enough records to recover a thousand times
 Key = tuple[str, int]  # device, seq
 
 
@@ -108,7 +109,10 @@ async def _write(size: int, segment_bytes: int) -> Sound:
         sound.sent = {name: [] for name in intakes}
         while hub.journal.statistics().bytes < size:
             for name, intake in intakes.items():
-                batch = framed(Row(len(sound.sent[name]) + 1, NOON, [float(len(sound.sent[name]) % 50)]))
+                count = len(sound.sent[name])
+                batch = framed(
+                    Row(count + 1, NOON, [float(count % 50), None, None, None, None, NOTE if count % 4 else None])
+                )
                 intake.keep(*batch)
                 sound.sent[name].append(batch)
         await hub.journal.wait_durable(hub.journal.appended)

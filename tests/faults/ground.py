@@ -231,6 +231,11 @@ async def _act(lab: Lab, stage: Stage, names: Sequence[str], disturb: Disturb) -
     return figures
 
 
+def _first(group: BaseExceptionGroup[Failed]) -> Failed:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+
+
 async def back(hub: HubProcess, base: Standing) -> None:
     """Until tasks, descriptors and connections are what they were before the devices came."""
     deadline = trio.current_time() + BASE_SECONDS

@@ -5,9 +5,10 @@ The hub's store is kept shut at first (another process has its file), so that re
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import trio
@@ -101,12 +102,12 @@ async def _run(hub: HubProcess, evidence: Path) -> Figures:
     }  # fmt: skip
 
 
-def _stored(status: dict) -> int:  # type: ignore[type-arg]
+def _stored(status: Mapping[str, Any]) -> int:
     """How far the store has come."""
     return next(int(each["cursor"]) for each in status["followers"] if each["name"] == "store")
 
 
-async def _unacked(target: Target, gate: Gate, position: Callable[[dict], int]) -> None:  # type: ignore[type-arg]
+async def _unacked(target: Target, gate: Gate, position: Callable[[Mapping[str, Any]], int]) -> None:
     """Hold back the acks, until so many records more have come to ``position``."""
     async with connect(target) as operator:
         gate.hold()
@@ -167,7 +168,7 @@ async def _ledger(target: Target, lost: list[Victim]) -> None:
     must(not problems, f"the ledger does not balance: {problems}")
 
 
-async def _booked(operator: Operator) -> list[dict]:  # type: ignore[type-arg]
+async def _booked(operator: Operator) -> list[dict[str, Any]]:
     began = time.monotonic()
     while any(each["lag"] for each in (await operator.call("status"))["followers"]):
         must(time.monotonic() - began < 30, "followers do not get to the end")

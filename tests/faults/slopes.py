@@ -7,12 +7,15 @@ import numpy as np
 
 WARM_UP_SECONDS = 60.0  # after a start: caches, rings and pools fill up to their bounds
 LEAST_SECONDS = 120.0  # of lives after that, in all: below it a slope is told, but says nothing yet
-#: What may be growth in an hour. A list that gets an entry a frame grows by some 50 MB at 250 frames a second; one
-#: descriptor or task for each cut link are some 15,000.
+#: What may be growth in an hour: one descriptor or task for each cut link are some 15,000, a list that gets an entry of
+#: 100 bytes a frame is some 100 MB.
 TOLERANCES = {"rss_mb": 30.0, "descriptors": 120.0, "tasks": 120.0}
+#: And what a life may still grow by after its first minute, once: the store's first checkpoints, the first segment that
+#: is archived, the allocator. The longer the lives, the less it hides.
+ONCE = {"rss_mb": 6.0, "descriptors": 2.0, "tasks": 2.0}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Look:
     """One look at a process: which of its lives, seconds since that began, its figures and how many links it has."""
 
@@ -35,14 +38,27 @@ def seconds(looks: Sequence[Look]) -> float:
     return sum(max(times) - min(times) for times in lives.values())
 
 
+def tolerated(looks: Sequence[Look]) -> dict[str, float]:
+    """What each figure may grow by in an hour, with lives as long as these were."""
+    lives = {look.life for look in judged(looks)}
+    hours = seconds(looks) / 3600 / max(1, len(lives))
+    return {name: TOLERANCES[name] + ONCE[name] / max(hours, 1e-3) for name in TOLERANCES}
+
+
 def slope(looks: Sequence[Look], name: str) -> tuple[float, float]:
     """By how much the figure grows in an hour, and twice the standard error of that.
 
-    Least squares of the figure on time and number of links, with a level of its own for each life.
+    Least squares of the figure on time, number of links, and the most links so far (their memory is not given back),
+    with a level of its own for each life.
     """
     chosen = judged(looks)
     lives = sorted({look.life for look in chosen})
+    most: dict[int, float] = {}
+    highest: dict[Look, float] = {}
+    for look in looks:
+        most[look.life] = highest[look] = max(most.get(look.life, 0.0), look.links)
     columns = [[look.uptime / 3600 for look in chosen], [look.links for look in chosen]]
+    columns.append([highest[look] for look in chosen])
     columns += [[float(look.life == life) for look in chosen] for life in lives]
     matrix = np.array(columns).T
     wanted = np.array([look.figures[name] for look in chosen])
@@ -60,4 +76,5 @@ def growth(looks: Sequence[Look]) -> dict[str, float]:
     if seconds(looks) < LEAST_SECONDS:
         return {}
     slopes = {name: slope(looks, name) for name in TOLERANCES}
-    return {name: found for name, (found, error) in slopes.items() if found - error > TOLERANCES[name]}
+    most = tolerated(looks)
+    return {name: round(found, 1) for name, (found, error) in slopes.items() if found - error > most[name]}

@@ -19,7 +19,7 @@ import trio
 
 from hub.client.dial import Target
 from hub.client.shell import connect
-from hub.query import Question
+from hub.query import Question, QuestionError
 from hub.query.time import parse_duration
 from tests.end_to_end.processes import TELEMETRIO, HubProcess
 from tests.faults import slopes
@@ -33,8 +33,8 @@ from tests.faults.witness import write_stored
 DEVICES, ON_DISK = 500, 50
 LOOK_SECONDS = 2.0
 TELL_SECONDS = 60.0
-LONGEST_LIFE = 300.0  # seconds until the hub, or the process of the devices, is killed: from half of this
-LIVES = 3  # in a short soak, at least so many
+LONGEST_LIFE = 600.0  # seconds until the hub, or the process of the devices, is killed: from half of this
+LIVES = 2  # in a short soak, at least so many
 END_SECONDS = 300.0  # for all to be acked and everybody to have left, on a machine that does much else
 REST_SECONDS = 60.0  # for a hub without devices to come to rest
 #: Small bounds, so that rings and caches are full within the first minute of a life.
@@ -176,7 +176,7 @@ class Soak:
         figures |= {"devices": DEVICES, "on_disk": ON_DISK, "links": self._counted["links"]}
         figures |= {"device_restarts": self._counted["restarts"], "kills": self._hub.kills + self._devices.kills}
         figures |= {"hub_kills": self._hub.kills, "device_kills": self._devices.kills}
-        figures |= self._hub.figures() | self._devices.figures() | {"tolerated_per_h": slopes.TOLERANCES}
+        figures |= self._hub.figures() | self._devices.figures()
         with (self._evidence / "looks.jsonl").open("w") as file:
             for watched in (self._hub, self._devices):
                 for look in watched.looks:
@@ -223,8 +223,12 @@ async def _read_back(target: Target) -> dict[str, list[int]]:
 
 
 def soak(duration: str, evidence: Path | None, command: Sequence[str] = (*TELEMETRIO, "hub", "serve")) -> int:
-    """Soak for so long (30m, 90s); tell as the lab does. 1 when it does not hold."""
-    length = parse_duration(duration) / 1e6
+    """Soak for so long (30m, 90s); tell as the lab does. 1 when it does not hold, 2 for no duration."""
+    try:
+        length = parse_duration(duration) / 1e6
+    except QuestionError as error:
+        print(f"faults: {error}", file=sys.stderr)
+        return 2
     began = time.monotonic()
     folder = (evidence or Path(tempfile.mkdtemp(prefix="telemetrio-soak-"))) / "F30"
     folder.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ ON_SECONDS = (60.0, 600.0)  # how long a device is on
 RAMP = 100.0  # devices that are switched on each second
 TOLD_SECONDS = 1.0
 DIALS_AT_ONCE = 64
-CLOSE_SECONDS = 10.0
+CLOSE_SECONDS = 120.0  # for a spool on a slow disk; its directory is free again only then
 
 
 class Herd:
@@ -45,7 +45,6 @@ class Herd:
         self._sent, self._acked = GroupRecord(evidence / "sent.jsonl"), GroupRecord(evidence / "acked.jsonl")
         self._next = {name: number + 1 for name, number in last_numbers(evidence / "sent.jsonl").items()}
         self._figures = Figures()
-        self._worker = ThreadWorker()
         self._doorway = trio.CapacityLimiter(DIALS_AT_ONCE)
         self._stop = trio.Event()
         self._restarts = 0
@@ -120,7 +119,7 @@ class Herd:
     def _spool(self, name: str) -> WitnessedDisk | WitnessedMemory:
         spool: WitnessedDisk | WitnessedMemory
         if name in self._on_disk:
-            spool = WitnessedDisk(self._folder / f"{name}.spool", DiskFiles(), self._worker)
+            spool = WitnessedDisk(self._folder / f"{name}.spool", DiskFiles(), ThreadWorker())
         else:
             spool = WitnessedMemory()
         spool.witness(name, self._acked)

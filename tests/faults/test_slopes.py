@@ -8,16 +8,18 @@ from tests.faults.slopes import Look, growth, seconds, slope
 
 
 def looks(rss_per_hour: float = 0.0, tasks_per_hour: float = 0.0) -> list[Look]:
-    """Four lives of three minutes, with noise, a steep start, and links that come and go."""
+    """Four lives of seven minutes, with noise, a steep start, and links that come and go."""
     chance = random.Random(5)
     found = []
     for life in range(4):
-        for uptime in range(0, 180, 5):
+        most = 0.0
+        for uptime in range(0, 420, 5):
             links = chance.uniform(400, 500)
+            most = max(most, links)
             start = 40 * min(1.0, uptime / 55)
             hours = uptime / 3600
             figures = {
-                "rss_mb": 100 + start + 0.05 * links + 3 * life + rss_per_hour * hours + chance.gauss(0, 0.3),
+                "rss_mb": 100 + start + 0.05 * most + 3 * life + rss_per_hour * hours + chance.gauss(0, 0.3),
                 "descriptors": 30 + links + chance.gauss(0, 0.3),
                 "tasks": 20 + 4 * links + tasks_per_hour * hours + chance.gauss(0, 0.5),
             }
@@ -27,7 +29,7 @@ def looks(rss_per_hour: float = 0.0, tasks_per_hour: float = 0.0) -> list[Look]:
 
 def test_starts_and_links_are_no_growth() -> None:
     assert growth(looks()) == {}
-    assert seconds(looks()) == 4 * 115
+    assert seconds(looks()) == 4 * 355
 
 
 def test_a_slope_is_that_of_the_leak() -> None:
@@ -37,9 +39,9 @@ def test_a_slope_is_that_of_the_leak() -> None:
 
 
 def test_leaks_are_growth() -> None:
-    assert list(growth(looks(rss_per_hour=90.0))) == ["rss_mb"]
+    assert list(growth(looks(rss_per_hour=120.0))) == ["rss_mb"]
     assert list(growth(looks(tasks_per_hour=1_000.0))) == ["tasks"]
 
 
 def test_a_short_soak_judges_nothing() -> None:
-    assert growth([look for look in looks(rss_per_hour=9_000.0) if look.life == 0]) == {}
+    assert growth([look for look in looks(rss_per_hour=9_000.0) if look.uptime < 90]) == {}

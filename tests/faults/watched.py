@@ -32,12 +32,14 @@ class Watched:
         self.looks.append(slopes.Look(self.life, time.monotonic() - self.began, figures, links))
 
     def figures(self) -> Figures:
-        """Slopes an hour with twice their standard error, and how long was looked at."""
+        """Slopes an hour with twice their standard error and what is tolerated, and how long was looked at."""
         told: Figures = {f"{self.name}_judged_s": round(slopes.seconds(self.looks))}
+        tolerated = slopes.tolerated(self.looks)
         chosen = slopes.judged(self.looks) or self.looks
         for name in slopes.TOLERANCES:
             found, error = slopes.slope(self.looks, name)
             told[f"{self.name}_{name}_per_h"] = [round(found, 1), round(error, 1) if error < 1e9 else None]
+            told[f"{self.name}_{name}_tolerated_per_h"] = round(tolerated[name], 1)
             told[f"{self.name}_{name}_max"] = round(max(look.figures[name] for look in chosen), 1)
         return told
 

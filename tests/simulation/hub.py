@@ -117,10 +117,10 @@ def closed_doors(store_files: Files) -> Iterator[None]:
         logger_factory=structlog.ReturnLoggerFactory(), processors=[_drop], cache_logger_on_first_use=False
     )
     replaced = {
-        "hub.app.serve_http": _no_http,
+        "hub.serving.serve_http": _no_http,
         "hub.app.open_store": open_store,
         "hub.app.device_models": lambda settings: {MODEL.name: MODEL},
-        "hub.app._write_ready": lambda path, told: None,
+        "hub.serving._write_ready": lambda path, told: None,
         "hub.ingest.credit.WINDOW_BATCHES": BATCHES,
         "hub.upkeep.keeper.LOOK_SECONDS": LOOK_SECONDS,
         "devices.conversation.PONG_SECONDS": 2 * SILENCE_SECONDS,

@@ -107,7 +107,7 @@ async def half_open(ground: Ground) -> Figures:
             if name in vanished and body["state"] == "offline":
                 hub_noticed.setdefault(name, trio.current_time() - vanished[name])
 
-    with trio.fail_after(LOADED * (GONE_SECONDS + PONG_SECONDS) + 1.0):
+    with trio.move_on_after(LOADED * (GONE_SECONDS + PONG_SECONDS) + 1.0) as limit:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch)
             for streamer in streamers:

@@ -7,7 +7,7 @@ import trio
 from hub.client.errors import SocketClosed
 from hub.wire.errors import CloseCode
 from tests.end_to_end.raw import opened
-from tests.faults.ground import Ground, Streamer, on_the_network, spread, until
+from tests.faults.ground import PATIENCE_SECONDS, Ground, Streamer, on_the_network, spread, until
 from tests.faults.lab import Failed, Figures, Row
 
 CLONES = 6  # devices that log in again while their link is in the midst of sending
@@ -77,8 +77,11 @@ async def _log_in_again(ground: Ground, name: str, chance: random.Random, took: 
             await ground.backlog(streamer, SAMPLES)
             await nursery.start(logins.link)
             await trio.sleep(chance.uniform(0.0, LATEST_SECONDS))
-        await until(lambda: spool.first == spool.next and len(logins.codes) == LOGINS - 1)
+        with trio.move_on_after(PATIENCE_SECONDS):
+            await until(lambda: spool.first == spool.next and len(logins.codes) == LOGINS - 1, 2 * PATIENCE_SECONDS)
         nursery.cancel_scope.cancel()
+    if len(logins.codes) != LOGINS - 1 or spool.first != spool.next:
+        raise Failed(f"{name}: {LOGINS - 1 - len(logins.codes)} older links stay, {spool.next - spool.first} not acked")
     if set(logins.codes) != {CloseCode.TAKEN_OVER}:
         raise Failed(f"{name}: older links were closed with {logins.codes}")
     took += logins.took
