@@ -8,10 +8,12 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +46,17 @@ def main(arguments: list[str]) -> int:
 
         return soak(options.soak, Path(options.evidence) if options.evidence else None)
     began = time.monotonic()
-    scratch = Path(tempfile.mkdtemp(prefix="telemetrio-lab-"))
-    memory = Path(tempfile.mkdtemp(prefix="telemetrio-lab-", dir=MEMORY)) if MEMORY.is_dir() else scratch
-    evidence = Path(options.evidence or tempfile.mkdtemp(prefix="telemetrio-faults-"))
-    evidence.mkdir(parents=True, exist_ok=True)
-    seeds = options.seeds or (QUICK_SEEDS if options.quick else SEEDS)
-    lab = Lab(
-        scratch, evidence, SEED, options.quick, seeds,
-        template=_template(scratch), memory=memory,
-    )  # fmt: skip
-    try:
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # and sweep away what runs
+    with _laboratory(options) as lab:
         told = _with_bug(options.plant, there, lab) if options.plant else _all(options, there, lab)
-    finally:
-        for folder in {scratch, memory}:
-            shutil.rmtree(folder, ignore_errors=True)
     totals = _totals(told)
-    found = {"rows": told, "totals": totals, "evidence": str(evidence), "seconds": round(time.monotonic() - began, 1)}
-    (evidence / "result.json").write_text(json.dumps(found))
+    found = {
+        "rows": told,
+        "totals": totals,
+        "evidence": str(lab.evidence),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    (lab.evidence / "result.json").write_text(json.dumps(found))
     print(json.dumps(found) if options.output == "json" else _table(found))
     if options.plant:
         return 1 if totals["planted_caught"] else NOT_CAUGHT
@@ -90,6 +86,21 @@ def _mistake(options: argparse.Namespace, there: list[Row]) -> str:
     if options.evidence and Path(options.evidence).is_dir() and any(Path(options.evidence).iterdir()):
         return f"{options.evidence} has evidence of another run in it; name an empty directory"
     return ""
+
+
+@contextmanager
+def _laboratory(options: argparse.Namespace) -> Iterator[Lab]:
+    """What all rows have in common; the evidence stays."""
+    scratch = Path(tempfile.mkdtemp(prefix="telemetrio-lab-"))
+    memory = Path(tempfile.mkdtemp(prefix="telemetrio-lab-", dir=MEMORY)) if MEMORY.is_dir() else scratch
+    evidence = Path(options.evidence or tempfile.mkdtemp(prefix="telemetrio-faults-"))
+    evidence.mkdir(parents=True, exist_ok=True)
+    seeds = options.seeds or (QUICK_SEEDS if options.quick else SEEDS)
+    try:
+        yield Lab(scratch, evidence, SEED, options.quick, seeds, template=_template(scratch), memory=memory)
+    finally:
+        for folder in {scratch, memory}:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _template(scratch: Path) -> Path:

@@ -136,5 +136,6 @@ def _become(request: Mapping[str, Any]) -> int:
     os.environ.update(request["env"])
     sys.argv = [request["target"], *request["arguments"]]
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     module, _, name = request["target"].partition(":")
     return int(getattr(importlib.import_module(module), name)(*request["arguments"]) or 0)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 Figures: TypeAlias = dict[str, Any]
 #: Figures of these names are summed over all rows. Those of a row with a planted bug are not.
 TOTALS = ("acked", "lost", "duplicated", "kills", "seeds", "planted", "planted_caught")
-#: Rows that are simulated: their seconds are those of their seeds, and nobody dies of their kills.
-SIMULATED = ("F3", "F28")
+#: Rows that are simulated, and what share of ``Lab.seeds`` they run. Their kills are not those of processes.
+SIMULATED = {"F3": 0.2, "F28": 1.0}
 #: The bugs that F29 plants, each once.
 PLANTS = (
     "ack-before-sync", "apply-before-sync", "cursor-apart", "no-deduplication", "collection-too-early",

@@ -16,7 +16,7 @@ from tests.faults.crashing import points
 from tests.faults.lab import PLANTS, Failed, Lab, Row
 from tests.faults.record import Record
 from tests.faults.rows import rows
-from tests.faults.running import Task, Told, run_tasks
+from tests.faults.running import Task, Told, _next, run_tasks
 
 TIMES = ("2026-11-22T10:00:00.000000Z", "2026-11-22T10:00:00.100000Z", "2026-11-22T10:00:00.200000Z")
 US = 1_795_341_600_000_000  # the first of them
@@ -162,6 +162,25 @@ def test_however_a_row_ends_the_others_run_and_nothing_of_it_is_left(tmp_path: P
     assert "ended with 3" in told["F4 dies"][2][0]
     assert (tmp_path / "F1-leaves" / "row.log").read_text() == "something was left running\n"
     assert not Path(f"/proc/{(tmp_path / 'F1-leaves' / 'left').read_text()}/exe").exists(), "it was swept away"
+
+
+def test_a_simulation_and_two_other_rows_run_at_once_and_one_that_wants_the_machine_runs_alone() -> None:
+    def row(name: str, **more: bool) -> Task:
+        return Task(Row(name, lambda lab: {}, **more))
+
+    power, seeds, kill, cut, damage = map(row, ("F3 a", "F28 b", "F1 c", "F12 d", "F4 e"))
+    storm = row("F24 f", alone=True)
+    waiting = [seeds, power, kill, cut, damage, storm]
+    running: list[Task] = []
+    while (task := _next(waiting, running)) is not None:
+        waiting.remove(task)
+        running.append(task)
+    assert running == [seeds, kill, cut]
+    assert _next(waiting, [kill, cut]) == power
+    assert _next(waiting, [seeds, kill]) == damage
+    assert _next([storm], [kill]) is None
+    assert _next([storm], []) == storm
+    assert _next(waiting, [storm]) is None
 
 
 def test_every_row_that_catches_something_names_a_bug_of_the_list() -> None:
