@@ -45,8 +45,10 @@ async def shaped(ground: Ground) -> Figures:
         await until(lambda device=streamer.device: device.linked)  # type: ignore[misc]
         before = streamer.connection.up.passed
         began = trio.current_time()
-        with trio.fail_after(PATIENCE_SECONDS):
+        with trio.move_on_after(PATIENCE_SECONDS) as limit:
             await streamer.device.emptied()
+        if limit.cancelled_caught:
+            raise Failed(f"{shape.name}: {readings} readings take more than {PATIENCE_SECONDS:g} s", figures)
         took = trio.current_time() - began
         sent = streamer.connection.up.passed - before
         if shape.name == "plain":
