@@ -10,7 +10,7 @@ from hub.client.dial import Target
 from hub.client.shell import connect
 from hub.wire.operator import KINDS
 from tests.edge.house import MODEL as TANK
-from tests.end_to_end.raw import opened
+from tests.end_to_end.raw import patiently
 from tests.end_to_end.standing import counted, memory_mb
 from tests.end_to_end.test_hostile_peers import attack
 from tests.faults.ground import Ground, on_the_network
@@ -150,8 +150,7 @@ async def _deaf(ground: Ground, name: str, task_status: trio.TaskStatus[None] = 
     streamer = await ground.streamer(name)
     streamer.proxy.usual = Treatment(narrow=True)
     streamer.device.source.model = "sink"  # type: ignore[misc]
-    target = ground.through(streamer)
-    async with opened(target, target.token, ground.session(streamer)) as raw:
+    async with ground.raw(streamer) as raw:
         await ground.hello(raw, streamer)
         streamer.connection.stall()
         task_status.started()
@@ -163,9 +162,9 @@ async def _blind(ground: Ground, task_status: trio.TaskStatus[None] = trio.TASK_
     proxy.usual = Treatment(narrow=True)
     await ground.nursery.start(proxy.run)
     target = Target(proxy.url, ground.target.token, ground.target.ca, proxy="")
-    async with connect(target) as operator:
+    async with patiently(lambda: connect(target)) as operator:
         await operator.subscribe(KINDS)
-        proxy.connections[0].stall()
+        proxy.connections[-1].stall()
         task_status.started()
         await trio.sleep_forever()
 
