@@ -34,7 +34,9 @@ SERVERS: dict[str, Start] = {
 LOADS: dict[str, tuple[list[str], int, str]] = {
     "columns": (["--shape", "columns"], 1, "readings"),
     "burst": (["--shape", "rows"], 1, "frames"),
-    "senders": (["--shape", "rows", "--rate", "10"], 500, "frames"),
+    "senders at 10": (["--shape", "rows", "--rate", "10"], 500, "frames"),  # below what the hub can take
+    "senders": (["--shape", "rows", "--rate", "20"], 500, "frames"),  # about what it can take
+    "senders at 40": (["--shape", "rows", "--rate", "40"], 500, "frames"),  # far above
     "steady": (["--shape", "rows", "--rate", "1"], 500, "frames"),
 }
 

@@ -9,13 +9,15 @@ time whether or not earlier ones were acked, and latency counts from the intende
 
 import argparse
 import json
+import selectors
 import ssl
 import time
 from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-import trio
 
 from benchmarks.client import Link
 from hub.wire.codec import encode
@@ -29,6 +31,8 @@ ROW_METRICS = (
 COLUMN_METRICS = tuple(Declared(f"axis_{axis}", "m/s2", "float32") for axis in "xyz")
 COLUMN_ROWS = 5_000  # x 3 columns x 4 bytes: just below the 64 KiB that every hub takes
 BURST_BYTES = 32_768  # of one write when flooding
+SELECT_SECONDS = 0.05  # when nothing is due
+DRAIN_SECONDS = 30.0  # for the last acks
 
 
 def row(seq: int, now: int) -> bytes:
@@ -41,110 +45,141 @@ def columns(seq: int, now: int) -> bytes:
     return encode(Columns(seq, Regular(now, 100, COLUMN_ROWS), data))
 
 
-async def flood(link: Link, shape: str, until: float) -> tuple[int, int]:
-    """Send what the window allows until the time is over, then wait for the last ack."""
-    make = row if shape == "rows" else columns
-    seq, sizes, outstanding = 1, deque[int](), 0
-    acked = 0
-    while trio.current_time() < until:
-        while acked < link.through:
-            outstanding -= sizes.popleft()
-            acked += 1
+class Flood:
+    """Sends on one link whatever its window allows, until told to stop."""
+
+    def __init__(self, link: Link, shape: str) -> None:
+        self.link = link
+        self._shape = shape
+        self._make = row if shape == "rows" else columns
+        self._sizes: deque[int] = deque()  # of frames that are not acked
+        self._outstanding = 0  # bytes of these
+        self.sent = 0
+
+    def fill(self) -> None:
+        """Another burst, where the window has room for it."""
+        link = self.link
+        while len(self._sizes) > self.sent - link.through:
+            self._outstanding -= self._sizes.popleft()
         burst: list[bytes] = []
         size = 0
         now = time.time_ns() // 1000
-        while size < BURST_BYTES and seq - 1 - acked < link.batches:
-            frame = make(seq, now)
-            if outstanding + len(frame) > link.bytes:
+        while not link.unsent and size < BURST_BYTES and len(self._sizes) < link.batches:
+            frame = self._make(self.sent + 1, now)
+            if self._outstanding + len(frame) > link.bytes:
                 break
             burst.append(frame)
-            sizes.append(len(frame))
-            outstanding += len(frame)
+            self._sizes.append(len(frame))
+            self._outstanding += len(frame)
             size += len(frame)
-            seq += 1
+            self.sent += 1
         if burst:
-            await link.send(burst)
-        else:
-            await link.changed.wait()
-    while link.through < seq - 1:
-        await link.changed.wait()
-    return seq - 1, (seq - 1) * (3 if shape == "rows" else 3 * COLUMN_ROWS)
+            link.send(burst)
+
+    @property
+    def done(self) -> bool:
+        """All that was sent is acked."""
+        return self.link.through == self.sent
+
+    @property
+    def readings(self) -> int:
+        return self.sent * (3 if self._shape == "rows" else 3 * COLUMN_ROWS)
 
 
-async def pace(link: Link, rate: float, offset: float, until: float, latencies: list[float]) -> tuple[int, int]:
-    """One row every 1/rate seconds, on schedule."""
-    intended: deque[float] = deque()
-    start = trio.current_time() + offset
-    seq = 0
+class Paced:
+    """Rows on one link, each at its time."""
 
-    async def watch() -> None:
-        acked = 0
-        while True:
-            await link.changed.wait()
-            now = trio.current_time()
-            while acked < link.through:
-                latencies.append(now - intended.popleft())
-                acked += 1
+    def __init__(self, link: Link, latencies: list[float]) -> None:
+        self.link = link
+        self._latencies = latencies
+        self._intended: deque[float] = deque()
+        self.sent = 0
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch)
-        while (at := start + seq / rate) < until:
-            await trio.sleep_until(at)
-            seq += 1
-            intended.append(at)
-            await link.send([row(seq, time.time_ns() // 1000)])
-        with trio.move_on_after(30):
-            while link.through < seq:
-                await link.changed.wait()
-            while intended:  # the watcher woke with us and may come after us
-                await trio.lowlevel.checkpoint()
-        nursery.cancel_scope.cancel()
-    return seq, seq * 3
+    def send(self, at: float) -> None:
+        """The row that was to leave ``at``."""
+        self.sent += 1
+        self._intended.append(at)
+        self.link.send([row(self.sent, time.time_ns() // 1000)])
+
+    def note(self) -> None:
+        """Book what has been acked."""
+        now = time.monotonic()
+        while len(self._intended) > self.sent - self.link.through:
+            self._latencies.append(now - self._intended.popleft())
+
+    @property
+    def done(self) -> bool:
+        """All that was sent is acked."""
+        return self.link.through == self.sent
+
+    @property
+    def readings(self) -> int:
+        return self.sent * 3
 
 
-async def run(options: argparse.Namespace) -> dict[str, float]:
+def flood(links: Sequence[Link], shape: str, until: float) -> Sequence[Flood]:
+    """Every link as fast as its window allows, until the time is over and the last ack is here."""
+    senders = [Flood(link, shape) for link in links]
+    events = _watch(senders)
+    while time.monotonic() < until or not all(sender.done for sender in senders):
+        for sender in senders:
+            if time.monotonic() < until:
+                sender.fill()
+            sender.link.flush()
+        for key, _ in events.select(SELECT_SECONDS):
+            key.data.link.receive()
+    return senders
+
+
+def pace(links: Sequence[Link], rate: float, began: float, until: float, latencies: list[float]) -> Sequence[Paced]:
+    """One row every 1/rate seconds on each link, the links one after the other."""
+    senders = [Paced(link, latencies) for link in links]
+    events = _watch(senders)
+    step = 1 / rate / len(links)
+    total = int((until - began) / step)
+    gone = 0
+    while gone < total or not all(sender.done for sender in senders):
+        now = time.monotonic()
+        if now > until + DRAIN_SECONDS:
+            break
+        while gone < total and began + gone * step <= now:
+            senders[gone % len(links)].send(began + gone * step)
+            gone += 1
+        wait = max(0.0, began + gone * step - time.monotonic()) if gone < total else SELECT_SECONDS
+        for key, _ in events.select(wait):
+            key.data.link.receive()
+            key.data.link.flush()
+            key.data.note()
+    return senders
+
+
+def _watch(senders: Sequence[Flood] | Sequence[Paced]) -> selectors.BaseSelector:
+    events = selectors.DefaultSelector()
+    for sender in senders:
+        events.register(sender.link.socket, selectors.EVENT_READ, sender)
+    return events
+
+
+def run(options: argparse.Namespace) -> dict[str, float]:
+    """Dial, wait at the gate, send; what came of it."""
     url = urlsplit(options.url)
     context = ssl.create_default_context(cafile=options.ca) if url.scheme == "wss" else None
-    with open(options.tokens) as file:  # noqa: ASYNC230  (before the load begins)
-        tokens = file.read().split()
+    tokens = Path(options.tokens).read_text().split()[: options.links]
     metrics = ROW_METRICS if options.shape == "rows" else COLUMN_METRICS
-    links: list[Link] = []
-    latencies: list[float] = []
-    totals = [0, 0]
-    limit = trio.CapacityLimiter(16)  # handshakes at once: the dialling is not what is measured
-
-    async def dial(token: str) -> None:
-        async with limit:
-            links.append(await Link.open(url.hostname or "", url.port or 443, context, token, options.model, metrics))
-
-    async with trio.open_nursery() as nursery:
-        for token in tokens[: options.links]:
-            nursery.start_soon(dial, token)
+    links = [Link(url.hostname or "", url.port or 443, context, token, options.model, metrics) for token in tokens]
     if options.gate:
         print("ready", flush=True)
-        await trio.to_thread.run_sync(input)
-    began = trio.current_time()
-
-    async def one(index: int, link: Link) -> None:
-        until = began + options.seconds
-        if options.rate:
-            sent = await pace(link, options.rate, index / len(links) / options.rate, until, latencies)
-        else:
-            sent = await flood(link, options.shape, until)
-        totals[0] += sent[0]
-        totals[1] += sent[1]
-
-    async with trio.open_nursery() as followers:
-        for link in links:
-            followers.start_soon(link.follow)
-        async with trio.open_nursery() as senders:
-            for index, link in enumerate(links):
-                senders.start_soon(one, index, link)
-        seconds = trio.current_time() - began
-        followers.cancel_scope.cancel()
+        input()
+    latencies: list[float] = []
+    began, used = time.monotonic(), time.process_time()
+    until = began + options.seconds
+    senders = pace(links, options.rate, began, until, latencies) if options.rate else flood(links, options.shape, until)
+    seconds, used = time.monotonic() - began, time.process_time() - used
     quantiles = np.quantile(latencies, [0.5, 0.99, 0.999]) * 1000 if latencies else np.zeros(3)
     return {
-        "links": len(links), "frames": totals[0], "readings": totals[1], "seconds": round(seconds, 3),
+        "links": len(links), "frames": sum(sender.sent for sender in senders),
+        "readings": sum(sender.readings for sender in senders), "seconds": round(seconds, 3),
+        "load_cpu_s": round(used, 2),
         "acks": len(latencies), "p50_ms": round(float(quantiles[0]), 2), "p99_ms": round(float(quantiles[1]), 2),
         "p999_ms": round(float(quantiles[2]), 2),
     }  # fmt: skip
@@ -161,7 +196,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--gate", action="store_true", help="print 'ready' when dialled, begin at a line on stdin")
-    print(json.dumps(trio.run(run, parser.parse_args())))
+    print(json.dumps(run(parser.parse_args())))
 
 
 if __name__ == "__main__":

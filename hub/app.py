@@ -1,22 +1,16 @@
 """The composition root: opens what is on disk, wires the rooms, and owns the root nursery and the phases of the end."""
 
-import errno
 import gc
-import json
 import os
 import signal
-import socket
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
 import trio
 
-from hub.config import Settings, address
+from hub.config import Settings
 from hub.control.follower import ControlFollower
 from hub.control.live import Live
 from hub.control.registry import Registry
@@ -32,7 +26,6 @@ from hub.data_directory import (
     read_identity,
 )
 from hub.edge.edge import Edge
-from hub.edge.http import application, serve_http
 from hub.edge.listener import Limits
 from hub.edge.rooms import Desk, Rooms
 from hub.followers.account import AccountFollower
@@ -51,15 +44,17 @@ from hub.model import Model, ModelError
 from hub.ports import Ports, Worker
 from hub.preflight import device_models, mirror_token, server_tls
 from hub.query import Columns, Question
+from hub.serving import House, serve_house
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
 from hub.store.mending import MendingStore
-from hub.upkeep.collector import Collector, Doors
+from hub.upkeep.collector import Collector, Doors, Hold
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
+from hub.upkeep.reopen import reopen
 from hub.wire.operator import StoreStatus
 
-READY_FILE: Final = "hub.json"  # in the data directory while the hub takes links: pid, url, http, log
+GB: Final = 1_000_000_000  # bytes, as disks are sold
 #: The tail of the journal holds a few hundred thousand small objects that come and go without cycles. With Python's own
 #: thresholds the collector walks them again and again: measured, a third of all time when rows come at full speed.
 COLLECT: Final = (100_000, 20, 20)
@@ -116,24 +111,6 @@ async def _failure_of(settings: Settings, ports: Ports, stop: trio.Event) -> Hub
     return failure if isinstance(failure, HubError | None) else HubError(str(failure))
 
 
-@dataclass
-class House:
-    """What is open and wired."""
-
-    settings: Settings
-    ports: Ports
-    journal: Journal
-    registry: Registry
-    router: Router
-    followers: Followers
-    edge: Edge
-    rooms: Rooms
-    store: Store
-    keeper: Keeper
-    log: str
-    mender: Mender | None
-
-
 async def run_hub(
     settings: Settings,
     ports: Ports,
@@ -151,6 +128,7 @@ async def run_hub(
         open_store(settings, ports, store_worker, journal) as store,
     ):
         await pass_cursors(journal, state, state_worker, store)
+        await reopen(journal, marks, store, store_worker, state, state_worker)
         identity = await read_identity(settings, ports, worker)
         house = await _wire(settings, ports, state, state_worker, journal, marks, store, store_worker, models, identity)
         async with trio.open_nursery() as core:
@@ -162,7 +140,7 @@ async def run_hub(
             core.start_soon(house.keeper.run)
             if house.mender is not None:
                 core.start_soon(house.mender.run)
-            await _serve(house, tls, stop, task_status)
+            await serve_house(house, tls, stop, task_status)
             await journal.wait_durable(journal.appended)
             with trio.move_on_after(CATCH_UP_SECONDS):
                 await house.followers.reached(journal.durable)
@@ -258,25 +236,28 @@ async def _wire(
         AccountFollower(state, state_worker),
         StoreFollower(store, store_worker),
     ]
-    if settings.mirror.url:
-        members.append(_mirror(settings, ports, state, state_worker))
+    mirrors = [_mirror(settings, ports, state, state_worker)] if settings.mirror.url else []
+    members += mirrors
     followers = Followers(journal, members, _follower_failed)
     if isinstance(store, MendingStore):
-        mender = Mender(store, store_worker, ports.worker(), ledger, followers)
+        mender = Mender(store, store_worker, ports.worker(), ledger, followers, journal)
 
     async def cursors() -> Mapping[str, int]:
         await control.settle()
-        lasting = [each.name for each in members if not each.at_end and each.name != store.name]
-        taken = {name: await state_worker.run(state.cursors.get, name) for name in lasting}
-        return {**taken, store.name: int(store.statistics()["cursor"])}
+        lasting = [each for each in members if not each.at_end and each.name != store.name and each not in mirrors]
+        return {**await written(lasting), store.name: int(store.statistics()["cursor"])}
+
+    async def written(followers: Sequence[Follower]) -> dict[str, int]:
+        return {each.name: await state_worker.run(state.cursors.get, each.name) for each in followers}
 
     async def counted(through: int) -> Counts:
         return await reader.run(store.counts, None, through)
 
     keeping, collector = ports.worker(), None
     if (retention := settings.store.retention_us) is not None:
-        doors = Doors(counted, cursors, ingest.expire, ingest.roll)
-        collector = Collector(journal, keeping, clock, retention, doors)
+        doors = Doors(counted, cursors, ingest.expire, ingest.roll, lambda: written(mirrors))
+        hold = Hold(int(settings.mirror.hold_gb * GB), settings.mirror.hold_us)
+        collector = Collector(journal, keeping, clock, retention, doors, hold)
     keeper = Keeper(journal, keeping, _keeper_failed, collector)
 
     def problems() -> list[str]:
@@ -297,54 +278,6 @@ async def _wire(
     )  # fmt: skip
 
 
-# --- serving, and the end --------------------------------------------------------------------------------------------
-
-
-async def _serve(house: House, tls: Any, stop: trio.Event, task_status: trio.TaskStatus[House]) -> None:
-    """Take links until ``stop``; then tell everybody, let them go, and return."""
-    settings, ports = house.settings, house.ports
-    host, port = address(settings.hub.listen)
-    http_host, http_port = address(settings.hub.http)
-    ready = settings.data / READY_FILE
-    async with trio.open_nursery() as nursery:
-        app = application(_statistics(house), house.rooms.problems)
-        try:
-            http_port = await nursery.start(serve_http, app, http_host, http_port)
-        except OSError as error:
-            raise _taken("hub.http", settings.hub.http, error) from None
-        async with trio.open_nursery() as links:
-            try:
-                port = await links.start(house.edge.serve, ports.streams, host, port, tls)
-            except OSError as error:
-                raise _taken("hub.listen", settings.hub.listen, error) from None
-            told = {
-                "pid": os.getpid(), "url": f"{'ws' if tls is None else 'wss'}://{_dialable(host)}:{port}",
-                "http": f"http://{http_host}:{http_port}", "log": house.log,
-            }  # fmt: skip
-            _write_ready(ready, told)
-            log.info("serving", **told)
-            task_status.started(house)
-            await stop.wait()
-            with suppress(FileNotFoundError):
-                ready.unlink()
-            house.edge.drain()
-        nursery.cancel_scope.cancel()
-
-
-def _statistics(house: House) -> dict[str, Any]:
-    """Every room's counters, for /metrics."""
-    return {
-        "journal": lambda: asdict(house.journal.statistics()),
-        "keeper": lambda: asdict(house.keeper.statistics()),
-        "ingest": lambda: asdict(house.rooms.ingest.statistics()),
-        "edge": house.edge.statistics,
-        "store": house.store.statistics,
-        "followers": lambda: {f"{each['name']}_lag": each["lag"] for each in house.followers.status()},
-        "registry": lambda: {"devices": len(house.registry), "online": house.registry.online},
-        "process": lambda: {"tasks": trio.lowlevel.current_statistics().tasks_living},
-    }
-
-
 def _store_status(store: Store) -> StoreStatus:
     told = store.statistics()
     rebuilding = isinstance(store, MendingStore) and store.progress() is not None
@@ -358,27 +291,6 @@ def _follower_failed(name: str, error: Exception) -> None:
 
 def _keeper_failed(error: Exception) -> None:
     log.error("closed segments cannot be archived or collected; it is tried again", why=str(error))
-
-
-def _taken(key: str, value: str, error: OSError) -> HubError:
-    """Why nobody can listen there. (Trio takes the number off an error of a name that has several addresses.)"""
-    text = f"cannot listen on {value} ({error.strerror or error}): "
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return HubError(f"{text}write a {key} with an address of this machine", usage=True)
-    if error.errno == errno.EACCES:
-        return HubError(f"{text}write a {key} with a port above 1023, or run with the right to it", usage=True)
-    return HubError(f"{text}free it, or write another {key} (port 0: a free one)", usage=True)
-
-
-def _dialable(host: str) -> str:
-    """The name under which the hub's own certificate is reached from this machine."""
-    return "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::", "localhost") else host  # noqa: S104
-
-
-def _write_ready(path: Path, told: Mapping[str, Any]) -> None:
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(told))
-    draft.replace(path)  # whoever waits for the file finds all of it
 
 
 def _mirror(settings: Settings, ports: Ports, state: State, state_worker: Worker) -> Follower:

@@ -112,6 +112,19 @@ class MirrorSection(Section):
     token_file: FilePath | None = None
     org: str = ""
     bucket: str = "telemetrio"
+    hold_gb: Annotated[float, Field(ge=0)] = 20.0
+    hold: str = "7d"
+
+    @field_validator("hold")
+    @classmethod
+    def _hold(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
+    @property
+    def hold_us(self) -> int:
+        """How long collecting waits for the mirror, in us."""
+        return parse_duration(self.hold)
 
     @field_validator("url")
     @classmethod
@@ -213,6 +226,22 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     if settings is None or problems:
         raise ConfigError("\n".join(problems))
     return settings
+
+
+def origins(path: Path | None = None) -> dict[str, str]:
+    """Where each setting (``section.key``) comes from that is not a default: a variable's name, or the file."""
+    path = path or find()
+    found = {f"{section}.{key}": str(path) for section, keys in _read(path).items() for key in _keys(keys)}
+    environment, _ = _environment()
+    for section, keys in environment.items():
+        for key in _keys(keys):
+            variable = f"{ENVIRONMENT}{section}__{key}".upper()
+            found[f"{section}.{key}"] = variable if variable in os.environ else f"{ENVIRONMENT}{section}".upper()
+    return found
+
+
+def _keys(section: Any) -> Iterator[str]:
+    return iter(section if isinstance(section, Mapping) else ())
 
 
 def _read(path: Path | None) -> dict[str, Any]:

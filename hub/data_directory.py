@@ -79,7 +79,7 @@ async def open_journal(
     options = settings.journal
     journal = Journal(
         settings.data / "journal", ports.files, worker, snapshot=lambda: pack_marks(marks.snapshot()),
-        group_seconds=options.group_ms / 1000, segment_bytes=options.segment_mb * MIB,
+        group_seconds=options.group_ms / 1000, segment_bytes=int(options.segment_mb * MIB),
         tail_bytes=options.tail_mb * MIB, reader=ports.worker(), reserve=reserve,
     )  # fmt: skip
     try:
@@ -139,7 +139,7 @@ def _mended(text: str, kept: str) -> None:
 
 async def pass_cursors(journal: Journal, state: State, state_worker: Worker, store: Store) -> None:
     """Where somebody has taken in more than the journal has (it was damaged or put back), give no LSN twice (P10)."""
-    taken = {name: await state_worker.run(state.cursors.get, name) for name in ("account", "control")}
+    taken = await state_worker.run(state.cursors.all)  # a mirror's too: it would wait for numbers that it has had
     taken[store.name] = int(store.statistics().get("cursor", 0))
     name, cursor = max(taken.items(), key=lambda item: item[1])
     if cursor > journal.appended:

@@ -4,6 +4,7 @@
 hands in its own. Below each contract stands the real one.
 """
 
+import errno
 import fcntl
 import os
 import random
@@ -20,6 +21,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
+NO_PREALLOCATION = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})  # what a file system says that cannot
 ZEROS = 1024 * 1024  # bytes written at once where space cannot be allocated otherwise
 
 
@@ -70,6 +72,11 @@ class File(Protocol):
     def allocate(self, size: int) -> None:
         """Make it ``size`` bytes long, the new ones zeros for which there is space on the disk; OSError, and the file
         as it was, when there is not."""
+
+    def preallocate(self, size: int) -> None:
+        """Have the disk keep space up to ``size`` bytes for what will be appended; until then it reads as zeros, and
+        to who opens the file it is part of it. OSError, and the file as it was, when there is no space; nothing
+        happens where the file system cannot."""
 
     def sync(self) -> None:
         """fdatasync: what was appended survives a power cut when this returns."""
@@ -175,6 +182,17 @@ class DiskFile:
         except OSError:
             self.truncate(before)
             raise
+
+    def preallocate(self, size: int) -> None:
+        before = os.fstat(self._fd).st_size
+        if size <= before or not hasattr(os, "posix_fallocate"):
+            return
+        try:
+            os.posix_fallocate(self._fd, self._size, size - self._size)
+        except OSError as error:
+            os.ftruncate(self._fd, before)  # it may have got some of it
+            if error.errno not in NO_PREALLOCATION:
+                raise
 
     def sync(self) -> None:
         os.fdatasync(self._fd)

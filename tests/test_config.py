@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from hub.cli.run import run
-from hub.config import ConfigError, Settings, load
+from hub.config import ConfigError, Settings, load, origins
 from hub.model.shipped import shipped
 from hub.ports import Ports
 from hub.upkeep.init import Initialised, initialise
@@ -282,3 +282,12 @@ def test_check_of_a_certificate_that_cannot_be_used(
     assert code == 2
     assert file in told
     assert words in told
+
+
+def test_each_setting_has_an_origin_unless_it_is_a_default(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write('[hub]\nlisten = "127.0.0.1:1"\nhttp = "127.0.0.1:2"')
+    monkeypatch.setenv("TELEMETRIO_HUB__HTTP", "127.0.0.1:3")
+    monkeypatch.setenv("TELEMETRIO_LOG", '{"level": "debug"}')
+    assert origins(file) == {
+        "hub.listen": str(file), "hub.http": "TELEMETRIO_HUB__HTTP", "log.level": "TELEMETRIO_LOG",
+    }  # fmt: skip

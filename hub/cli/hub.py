@@ -75,7 +75,9 @@ def status(*, reach: Reach = REACH, output: Output = OUTPUT) -> int:
     else:
         write_record({key: value for key, value in found.items() if key not in ("followers", "problems")}, output)
         print()
-        write_records(followers, ["name", "cursor", "lag", "healthy", "error"], output)
+        for follower in followers:
+            follower["missing"] = ", ".join(f"{first}-{last}" for first, last in follower.get("missing", ()))
+        write_records(followers, ["name", "cursor", "lag", "healthy", "error", "missing"], output)
         for problem in found["problems"]:
             print(f"\n! {problem}")
     return Exit.OK if found["ready"] else Exit.FAILED

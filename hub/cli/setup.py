@@ -40,16 +40,18 @@ def init(
 
 
 def show(*, reach: Reach = REACH, output: Output = OUTPUT) -> None:
-    """The settings in force, one a line, and where those of the client come from. Tokens are never shown."""
+    """The settings in force, one a line, and where each comes from. Tokens are never shown."""
     from hub.cli.hub import settings_of
     from hub.cli.output import write_rows
+    from hub.config import origins
 
     context = reach.context()
-    settings = settings_of(context.file)
+    settings, said = settings_of(context.file), origins(context.file)
     told: list[list[Any]] = []
     for section, keys in settings.model_dump(mode="json").items():
         if isinstance(keys, dict) and section != "client":
-            told += [[f"{section}.{key}", value, str(context.file or "default")] for key, value in keys.items()]
+            names = {key: f"{section}.{key}" for key in keys}
+            told += [[names[key], value, said.get(names[key], "default")] for key, value in keys.items()]
     for key in ("url", "ca", "insecure_ws"):
         told.append([f"client.{key}", _text(getattr(context, key)), context.origins.get(key, "default")])
     for key in ("token", "enrol_token"):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hub.cli.output import Rows
     from hub.client import Operator
 
+GLOB: Final = frozenset("*?[")
 COLUMNS: Final = ("time", "device", "metric", "value", "quality")
 WIDTHS: Final = (27, 20, 20, 14, 12)  # characters: RFC 3339 to the us, usual names, ten digits, time_unknown
 
@@ -48,6 +49,8 @@ async def _follow(
     import trio
 
     updates = await operator.subscribe(["readings"], [device], metrics or ("*",))
+    if not GLOB.intersection(device):  # a glob may wait for devices that are still to come
+        await operator.call("devices.show", device=device)  # HubFailure where there is none of that name
     with trio.move_on_after(limit if limit is not None else float("inf")) as deadline:
         async for update in updates:
             if update.kind == "skipped" and isinstance(update.body, dict):

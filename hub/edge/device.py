@@ -37,6 +37,7 @@ class DeviceDesk:
     watch: Watch
     flapping: Flapping = field(default_factory=Flapping)
     here: dict[str, "DeviceConversation"] = field(default_factory=dict)
+    newest: dict[str, int] = field(default_factory=dict)  # number of the newest visit of each device
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))  # seconds, receive to ack
     full: bool = False  # more links than allowed
 
@@ -53,6 +54,7 @@ class DeviceConversation:
         self._session = HubSession()
         self.outbox = DeviceOutbox()
         self.device = ""
+        self._counted = ""  # the device whose connect counts as one of too many, unless the hub is to blame for its end
         self.epoch = 0
         self._through = 0  # highest that welcome or an ack has said in that epoch
         self.intake: Intake | None = None
@@ -79,12 +81,13 @@ class DeviceConversation:
         return ending
 
     def _leave(self, ending: Ending) -> None:
+        if self._counted:
+            self._desk.flapping.ended(self._counted, ending.code)
         if self.intake is None:
             return
-        self.intake.close()
+        self.intake.close(self._session.outstanding.bytes)
         if self._desk.here.get(self.device) is self:
             del self._desk.here[self.device]
-        self._desk.flapping.ended(self.device, ending.code)
         if ending.code == CloseCode.SEQ_CONFLICT:
             self._rooms.registry.note(self.device, "device.seq_conflict", ending.reason)
         self._rooms.registry.disconnected(self.device, self.outbox, why(ending))
@@ -94,8 +97,9 @@ class DeviceConversation:
     async def _open(self) -> None:
         hello = await self._hello()
         device = self._identify(hello)
-        self._visit.admitted()
+        self._visit.slot.free()
         await self._hold_off(device)
+        self._refuse_stale(device)
         try:
             opening = self._rooms.ingest.open(device, hello)
         except RemoteProtocolError as error:
@@ -136,9 +140,17 @@ class DeviceConversation:
         if pause:
             await self._goaway(pause, "too many reconnects")
             raise RemoteProtocolError(CloseCode.FLAPPING, f"too many reconnects; come back in {pause:.0f} s")
+        self._counted = device
 
     async def _goaway(self, seconds: float, reason: str) -> None:
         await self._link.send([encode(Goaway(seconds, reason))])
+
+    def _refuse_stale(self, device: str) -> None:
+        """A device dials anew when it has given a link up: what it said on that one may come later than what it says
+        on the new one, and must not take it over (P5). Its numbers would look like those of a device rewound."""
+        if self._visit.number < self._desk.newest.get(device, 0):
+            raise RemoteProtocolError(CloseCode.TAKEN_OVER, "the device has dialled anew since")
+        self._desk.newest[device] = self._visit.number
 
     def _take_over(self, device: str, hello: Hello, opening: Opening) -> None:
         """The link becomes the device's current one, in the same step as the generation does."""

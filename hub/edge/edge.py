@@ -137,7 +137,7 @@ class Edge:
         socket = await request.accept(subprotocol=SUBPROTOCOL)
         link = visit.link = Link(socket, visit.tap, self._limits.frame)
         if admitted is not None:
-            visit.admitted()
+            visit.slot.free()
         if request.path == DEVICE_PATH:
             return await DeviceConversation(self._desk, link, visit, admitted).run()
         assert admitted is not None

@@ -2,8 +2,8 @@
 
 import errno
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,14 +12,16 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketRequest
 from wsproto.utilities import LocalProtocolError
 
+from hub.edge.doorway import Counters, HalfOpen, Slot, Waiting
 from hub.edge.link import Link, LinkClosed, receive_request
-from hub.edge.sockets import QuickStream
+from hub.edge.sockets import QuickStream, accept_more
 from hub.edge.tap import Tap
 from hub.edge.tls import TlsStream
 from hub.wire.errors import CloseCode
 
 NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 #: How connections end that nobody needs to look at. LocalProtocolError: the library answers a peer that closes (W2).
 #: ConnectionClosed: it answers a request whose peer has left.
 EXPECTED: Final = (
@@ -27,7 +29,7 @@ EXPECTED: Final = (
     ConnectionClosed,
 )  # fmt: skip
 NO_ROOM_SECONDS: Final = 0.1  # until accept is tried again when the system has nothing left
-PATIENCE_SECONDS: Final = 2.0  # with all half-open slots taken, who has held one for longer makes room
+WAITING: Final = 4  # times as many as may be half open wait for their turn
 
 log = structlog.get_logger()
 
@@ -63,7 +65,8 @@ class Visit:
     """One connection, from accept to its end."""
 
     address: str
-    admitted: Callable[[], None]  # to be called when the peer has shown who it is
+    slot: Slot  # to be freed when the peer has shown who it is
+    number: int = 0  # in the order in which connections were accepted
     asked: bool = False  # its request has come
     tap: Tap | None = None
     link: Link | None = None
@@ -71,59 +74,6 @@ class Visit:
 
 
 Converse = Callable[[Visit, WebSocketRequest], Awaitable[Ending | None]]
-
-
-@dataclass
-class Counters:
-    """Since the hub's start."""
-
-    accepted: int = 0
-    lost: int = 0  # ended by the network, by garbage or by a deadline
-    crashed: int = 0  # an exception nobody expected; each is in the log
-    evicted: int = 0  # half-open ones that made room for others
-    no_room: int = 0  # times the system had no file descriptor or memory left
-
-
-class HalfOpen:
-    """The slots of peers that have not shown yet who they are."""
-
-    def __init__(self, limit: int, counters: Counters) -> None:
-        self._limit = limit
-        self._counters = counters
-        self._held: dict[object, tuple[float, trio.CancelScope]] = {}
-        self._freed = trio.Event()
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    async def room(self) -> None:
-        """Wait until there is a slot; with none left, those who stall make room."""
-        while len(self._held) >= self._limit:
-            slot, (since, scope) = next(iter(self._held.items()))
-            patience = since + PATIENCE_SECONDS - trio.current_time()
-            if patience <= 0:
-                scope.cancel()
-                self._counters.evicted += 1
-                self._free(slot)
-            else:
-                with trio.move_on_after(patience):
-                    await self._freed.wait()
-
-    @contextmanager
-    def slot(self) -> Iterator[Callable[[], None]]:
-        """Hold a slot until the block ends or what it yields is called; an evicted one ends the block."""
-        slot = object()
-        with trio.CancelScope() as scope:
-            self._held[slot] = (trio.current_time(), scope)
-            try:
-                yield lambda: self._free(slot)
-            finally:
-                self._free(slot)
-
-    def _free(self, slot: object) -> None:
-        if self._held.pop(slot, None) is not None:
-            self._freed.set()
-            self._freed = trio.Event()
 
 
 class Supervisor:
@@ -139,22 +89,40 @@ class Supervisor:
 
     async def accept(self, listener: trio.abc.Listener[trio.abc.Stream], nursery: trio.Nursery) -> None:
         """Accept until cancelled; connections live in ``nursery``, so that they outlast the listening."""
+        waiting = Waiting(WAITING * self._limits.half_open, self.counters)
+        try:
+            async with trio.open_nursery() as doorway:
+                doorway.start_soon(self._admit, waiting, nursery)
+                while True:
+                    while waiting.room <= 0:
+                        await waiting.changed()
+                    await self._take_in(listener, waiting)
+        finally:
+            await waiting.aclose()
+
+    async def _take_in(self, listener: trio.abc.Listener[trio.abc.Stream], waiting: Waiting) -> None:
+        try:
+            waiting.put(await listener.accept())
+            for stream in accept_more(listener, waiting.room):
+                waiting.put(stream)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            self.counters.no_room += 1
+            log.error("cannot accept a connection", why=str(error))
+            await trio.sleep(NO_ROOM_SECONDS)
+
+    async def _admit(self, waiting: Waiting, nursery: trio.Nursery) -> None:
+        """One for each turn of the scheduler: a hub that is busy with handshakes takes on no more than it finishes."""
         while True:
             await self.half_open.room()
-            try:
-                stream = await listener.accept()
-            except OSError as error:
-                if error.errno not in NO_ROOM:
-                    raise
-                self.counters.no_room += 1
-                log.error("cannot accept a connection", why=str(error))
-                await trio.sleep(NO_ROOM_SECONDS)
-            else:
-                nursery.start_soon(self.serve, stream)
+            nursery.start_soon(self.serve, await waiting.take())
+            await trio.lowlevel.checkpoint()
 
     async def serve(self, transport: trio.abc.Stream) -> None:
         """One connection; the boundary."""
         self.counters.accepted += 1
+        number = self.counters.accepted
         self.connections += 1
         address = address_of(transport)
         stream = QuickStream(transport) if isinstance(transport, trio.SocketStream) else transport
@@ -162,9 +130,11 @@ class Supervisor:
             stream = TlsStream(stream, self._tls)
         visit: Visit | None = None
         try:
-            with self.half_open.slot() as admitted:
-                visit = Visit(address, admitted)
+            with self.half_open.slot() as slot:
+                visit = Visit(address, slot, number)
                 await self._visit(stream, visit)
+            if slot.evicted:
+                visit.ending = Ending(CloseCode.OVERLOAD, "too many come in at once; come back later")
         except* EXPECTED:
             self.counters.lost += 1
         except* Exception as crash:
@@ -187,11 +157,13 @@ class Supervisor:
             if isinstance(stream, TlsStream):
                 with trio.fail_after(self._limits.tls):
                     await stream.do_handshake()
+                visit.slot.progress()
             tap = visit.tap = Tap(stream)
             with trio.fail_after(self._limits.request):
                 request = await receive_request(nursery, tap, self._limits.frame)
             if request is not None:
                 visit.asked = True
+                visit.slot.progress()
                 ending = await self._converse(visit, request)
                 if ending is not None:
                     visit.ending = ending
@@ -203,7 +175,7 @@ class Supervisor:
                 await visit.link.close(visit.ending.code, visit.ending.reason, self._limits.close)
             with trio.move_on_after(self._limits.close), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 if visit is not None and visit.tap is not None and not visit.asked and not visit.tap.answered:
-                    await visit.tap.send_all(BAD_REQUEST)
+                    await visit.tap.send_all(BUSY if visit.slot.evicted else BAD_REQUEST)
                 await stream.aclose()
             await trio.aclose_forcefully(stream)
 

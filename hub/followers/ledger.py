@@ -53,12 +53,16 @@ class Ledger:
         keys = sorted(rows.keys() | {key for key in stored if device in (None, key[0])})
         return [self._entry(rows.get(key) or AccountRow(*key), stored.get(key, 0), pending.get(key)) for key in keys]
 
-    async def accepted(self, through: int) -> dict[Key, int] | None:
-        """Accepted readings of each epoch that have not expired, counted anew from the journal's records up to
-        ``through``; None when some of them are not there any more."""
-        tally = await self._between(0, through, None, {})
-        if self._journal.segment_of(1) > 1 or any(not damage.torn for damage in self._journal.damage):
+    async def accepted(self, through: int, collected: int, base: Mapping[Key, AccountRow]) -> dict[Key, int] | None:
+        """Accepted readings of each epoch that have not expired by the record ``through``: of the journal's records,
+        counted anew, and of those up to ``collected``, which ``base`` stands for. None when others of them are not
+        there any more. Nothing may be collected meanwhile."""
+        if through < collected:
+            return None  # what had expired by then, the base does not tell
+        tally = await self._between(collected, through, None, base)
+        if self._journal.segment_of(1) > collected + 1 or any(not damage.torn for damage in self._journal.damage):
             return None
+        tally.bring(base.keys(), base)
         return {key: row.accepted - row.expired for key, row in tally.rows.items()}
 
     def _account(self, device: str | None) -> tuple[int, dict[Key, AccountRow]]:
@@ -67,7 +71,7 @@ class Ledger:
             rows = {(row.device, row.epoch): row for row in self._state.account.all(device)}
             return self._state.cursors.get("account"), rows
 
-    async def _between(self, after: int, through: int, device: str | None, base: dict[Key, AccountRow]) -> Tally:
+    async def _between(self, after: int, through: int, device: str | None, base: Mapping[Key, AccountRow]) -> Tally:
         """What was booked after one record and through another."""
         tally = Tally()
         reader = Reader(self._journal, after)

@@ -11,6 +11,7 @@ from hub.journal import Journal
 from hub.wire.kept import Entry
 from hub.wire.operator import FollowerStatus
 
+MISSING_TOLD: Final = 32  # ranges in a status
 RETRY_SECONDS: Final = (0.1, 5.0)  # first and longest wait before it is tried again
 
 
@@ -91,6 +92,7 @@ class _Following:
         return FollowerStatus(
             name=self.follower.name, cursor=self.cursor, lag=max(0, self._journal.durable - self.cursor),
             healthy=self.error is None, error=self.error,
+            missing=[list(pair) for pair in getattr(self.follower, "missing", ())[-MISSING_TOLD:]],
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -105,6 +107,7 @@ class _Following:
             try:
                 if self._reader is None:
                     self.begin(await self.follower.start())
+                    self._moved()  # it may have taken in before all that there is
                 else:
                     await self._step(self._reader)
             except StartAgain:

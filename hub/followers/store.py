@@ -61,7 +61,11 @@ class StoreFollower:
 
 
 class MirrorFollower:
-    """A follower that feeds a mirror; its cursor is in the state file, written after the mirror has answered."""
+    """A follower that feeds a mirror; its cursor is in the state file, written after the mirror has answered.
+
+    It takes what there is. ``missing``: the records before that, as ranges: they were collected before it came to them,
+    or are damaged. They stand in the state file, too.
+    """
 
     at_end = False
     pace = PACE_SECONDS
@@ -73,10 +77,39 @@ class MirrorFollower:
         self._worker = worker
         self._state = state
         self._state_worker = state_worker
+        self._cursor = 0
+        self.missing: list[tuple[int, int]] = []
 
     async def start(self) -> int:
-        return await self._state_worker.run(self._state.cursors.get, self.name)
+        self._cursor, self.missing = await self._state_worker.run(self._load)
+        return self._cursor
 
     async def take(self, entries: Sequence[Entry], cursor: int) -> None:
         await self._worker.run(self._mirror.take, entries)
-        await self._state_worker.run(self._state.cursors.set, self.name, cursor)
+        missing = _between(self._cursor, entries)
+        await self._state_worker.run(self._pass, cursor, missing)
+        self._cursor = cursor
+        self.missing += missing
+
+    # --- in the worker of the state file ---------------------------------------------------------------------------
+
+    def _load(self) -> tuple[int, list[tuple[int, int]]]:
+        return self._state.cursors.get(self.name), self._state.cursors.missed(self.name)
+
+    def _pass(self, cursor: int, missing: list[tuple[int, int]]) -> None:
+        with self._state.transaction():
+            for first, last in missing:
+                self._state.cursors.miss(self.name, first, last)
+            self._state.cursors.set(self.name, cursor)
+
+
+def _between(after: int, entries: Sequence[Entry]) -> list[tuple[int, int]]:
+    """The records after ``after`` and up to the last of these that are not among them; every record is an entry."""
+    if not entries or entries[-1].lsn - after == len(entries):
+        return []
+    missing = []
+    for entry in entries:
+        if entry.lsn > after + 1:
+            missing.append((after + 1, entry.lsn - 1))
+        after = entry.lsn
+    return missing

@@ -107,6 +107,7 @@ class Ingest:
             standing = None
         if self.journal.stalled and (todo.fresh or todo.missing or standing is None):
             raise RemoteProtocolError(CloseCode.OVERLOAD, "the hub's disk is full: come back later")
+        self.credit.durable(self.journal.durable)
         window = self.credit.grant()
         try:
             numbering = self._number(device, marks, hello, todo)
@@ -222,6 +223,7 @@ class Ingest:
 
     def statistics(self) -> IngestStatistics:
         """How things stand."""
+        self.credit.durable(self.journal.durable)
         return IngestStatistics(
             len(self.marks), self.credit.links, self.credit.granted, self.frames, self.duplicates, self.refused,
             self.conflicts, self.readings, self.accepted, self.rejected,

@@ -161,11 +161,13 @@ class Intake:
             readings = dropped.readings if missing == whole else None  # how they are spread, nobody can tell
             self._ingest.gap(self.device, self.epoch, Dropped(first, last, readings, dropped.reason), lost=False)
 
-    def close(self) -> None:
-        """The link is gone: give the credit back."""
+    def close(self, sent: int = 0) -> None:
+        """The link is gone: give the credit back, but for the bytes ``sent`` that may not be durable yet."""
         if not self._closed:
             self._closed = True
-            self._ingest.credit.release(self.window)
+            credit, lsn, durable = self._ingest.credit, self._marks.lsn, self._journal.durable
+            credit.durable(durable)
+            credit.release(self.window, lsn, sent if lsn > durable else 0)
 
     def _through(self, seq: int) -> int:
         """The prefix once ``seq`` is settled."""

@@ -173,6 +173,10 @@ class Marks:
     def __len__(self) -> int:
         return len(self._devices)
 
+    def devices(self) -> list[str]:
+        """Their names."""
+        return list(self._devices)
+
     def snapshot(self) -> bytes:
         """All of it, to open a segment with (P9). Checksums and generations are not part of it."""
         devices = ",".join([marks.to_text(device) for device, marks in self._devices.items()])

@@ -6,6 +6,7 @@ It knows bytes only. A record comes with an opaque companion, which followers at
 from hub.journal.errors import JournalFailed
 from hub.journal.identity import IdentityError, log_id
 from hub.journal.journal import Journal, JournalStatistics
+from hub.journal.lookback import look_back, records_after
 from hub.journal.recovery import Recovery
 from hub.journal.reserve import Reserve
 from hub.journal.scan import Scan
@@ -14,5 +15,5 @@ from hub.journal.segments import Damage
 
 __all__ = [
     "Damage", "IdentityError", "Journal", "JournalFailed", "JournalStatistics", "Recovery", "Reserve", "Scan", "Search",
-    "log_id",
+    "log_id", "look_back", "records_after",
 ]  # fmt: skip

@@ -2,8 +2,8 @@
 
 ``magic 8 | block ... | index | footer``. A block is a header and what zlib made of at most 64 KiB of the segment, cut
 between records (a record larger than that has blocks of its own). The index repeats all headers, so that a damaged
-header costs nothing; where the index is damaged or cut off, the headers are walked. A damaged block reads as zeros:
-the reader of segments then tells which records were in it.
+header costs nothing; where the index is damaged or cut off, the headers are walked. A damaged block reads as
+FILL: the reader of segments then tells which records were in it.
 """
 
 from bisect import bisect_right
@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from zlib import crc32, decompressobj
 from zlib import error as ZlibError
 
-from hub.journal.segments import WINDOW, read_through, segment_path
+from hub.journal.segments import FILL, WINDOW, read_through, segment_path
 from hub.ports import File, Files
 
 BLOCK_BYTES: Final = 64 * 1024  # of the segment in a block: what one flipped bit may cost
@@ -81,7 +81,7 @@ class ArchivedSegment:
         self._last: tuple[int, bytes] = (-1, b"")  # the block that was read last: number and content
 
     def read(self, offset: int, size: int) -> bytes:
-        """As of the segment's own file; zeros stand for what is damaged."""
+        """As of the segment's own file; FILL stands for what is damaged."""
         stop = min(offset + size, self._size)
         pieces: list[bytes] = []
         while offset < stop:
@@ -92,13 +92,13 @@ class ArchivedSegment:
                 piece = self.content(number)[start : start + stop - offset]
             else:  # nothing is known of these bytes
                 following = self._offsets[number + 1] if number + 1 < len(self._offsets) else stop
-                piece = bytes(min(stop, following) - offset)
+                piece = FILL * (min(stop, following) - offset)
             pieces.append(piece)
             offset += len(piece)
         return b"".join(pieces)
 
     def content(self, number: int) -> bytes:
-        """The segment's bytes in a block; zeros when it is damaged."""
+        """The segment's bytes in a block; FILL when it is damaged."""
         if self._last[0] != number:
             block = self.blocks[number]
             data = read_through(self._file, block.at, HEADER_SIZE + block.stored)
@@ -107,7 +107,7 @@ class ArchivedSegment:
             raw = _inflated(block, data[HEADER_SIZE:])
             if raw is None:
                 self.flawed = True
-            self._last = number, bytes(block.length) if raw is None else raw
+            self._last = number, FILL * block.length if raw is None else raw
         return self._last[1]
 
     def size(self) -> int:
@@ -123,6 +123,9 @@ class ArchivedSegment:
         raise AssertionError("an archive is never cut")
 
     def allocate(self, size: int) -> None:
+        raise AssertionError("an archive never grows")
+
+    def preallocate(self, size: int) -> None:
         raise AssertionError("an archive never grows")
 
     def sync(self) -> None:

@@ -64,13 +64,14 @@ def write_archive(source: File, target: File, first: int, following: int) -> Ite
         at += HEADER_SIZE + len(stored)
         whole = crc32(raw, whole)
         yield stop
-    target.append(trailer(blocks, source.size()))
+    size = blocks[-1].offset + blocks[-1].length if blocks else 0
+    target.append(trailer(blocks, size))
     target.sync()
     back, again = ArchivedSegment(target), 0
     for number in range(len(back.blocks)):
         again = crc32(back.content(number), again)
         yield back.size()
-    if back.flawed or again != whole or back.size() != source.size():
+    if back.flawed or again != whole or back.size() != size:
         raise ArchiveError(f"the archive of segment {first} does not read back as it was written")
 
 
@@ -87,15 +88,18 @@ class _Stops(SegmentReader):
 
 
 def _cuts(source: File, first: int, following: int) -> Iterator[tuple[int, int, int]]:
-    """``(first LSN, start, stop)`` of every block: as many whole records as fit, all bytes of the segment in order.
-    What is no record (damage) is kept as it is; what is larger than a block is cut where blocks end."""
+    """``(first LSN, start, stop)`` of every block: as many whole records as fit, all bytes of the segment in order, but
+    for preallocated space. What is no record (damage) is kept as it is; what is larger than a block is cut where blocks
+    end."""
     reader = _Stops(source, first, following)
     start, lsn = 0, first  # of the block
     fits, after = 0, first  # where the newest record in it ends, and the LSN that comes then
     more = True
     while more:
         more = bool(reader.read(WINDOW))
-        for last, stop in reader.stops if more else [(following - 1, source.size())]:
+        if not more:
+            reader.finish()
+        for last, stop in reader.stops if more else [(following - 1, reader.end)]:
             if stop - start > BLOCK_BYTES and fits > start:
                 yield lsn, start, fits
                 start, lsn = fits, after

@@ -18,6 +18,7 @@ from hub.journal.writer import Part, SegmentWriter
 from hub.ports import Files, Worker
 
 MEBIBYTE: Final = 1024 * 1024
+AHEAD_BYTES: Final = 4 * MEBIBYTE  # preallocated at once: a millisecond, and no more is held than a small disk has
 PIN_SECONDS: Final = 600.0  # a proof reads about 60 GB in that time
 LOOK_SECONDS: Final = 1.0  # between two looks at how much space is left
 FULL_RETRY_SECONDS: Final = 0.25  # how soon to look whether a full disk has space again
@@ -58,6 +59,7 @@ class Journal:
         group_seconds: float = 0.005,
         segment_bytes: int = 64 * MEBIBYTE,
         tail_bytes: int = 64 * MEBIBYTE,
+        ahead_bytes: int = AHEAD_BYTES,
         reader: Worker | None = None,
         reserve: Reserve | None = None,
     ) -> None:
@@ -74,7 +76,7 @@ class Journal:
         self._reserve = reserve
         self._group_seconds = group_seconds
         self._segment_bytes = segment_bytes
-        self._writer = SegmentWriter(directory, files)
+        self._writer = SegmentWriter(directory, files, ahead=ahead_bytes, segment_bytes=segment_bytes)
         self._ring = Ring(tail_bytes, 1)
         self._firsts: list[int] = []  # segments on disk
         self._segment_size = 0  # bytes, of ``segment``

@@ -10,6 +10,7 @@ from hub.ports import File, Files
 
 WINDOW: Final = 1024 * 1024  # bytes read at once where the caller does not say
 BLOCK: Final = 4096  # bytes; what a disk fails to read, it fails to read in blocks of this size
+FILL: Final = b"\xff"  # stands for bytes that are not to be had: zeros are what preallocated space reads as
 MAX_LSN: Final = 2**63 - 1
 _NAME: Final = re.compile(r"(\d{20})\.(?:journal|archive)")
 _MAGICS: Final = frozenset({MAGIC, STUFFED_MAGIC})
@@ -48,12 +49,12 @@ def segments(directory: Path, files: Files) -> list[int]:
 
 
 def read_through(file: File, offset: int, size: int) -> bytes:
-    """Read what is readable; zeros stand for the blocks that the disk does not give."""
+    """Read what is readable; FILL stands for the blocks that the disk does not give."""
     try:
         return file.read(offset, size)
     except OSError:
         if size <= BLOCK:
-            return bytes(size)
+            return FILL * size
         return b"".join(
             read_through(file, at, min(BLOCK, offset + size - at)) for at in range(offset, offset + size, BLOCK)
         )
@@ -91,7 +92,10 @@ class SegmentReader:
         return records
 
     def finish(self) -> None:
-        """The segment has been read to its end: tell what is missing there."""
+        """The segment has been read to its end: tell what is missing there. Zeros after its last record are space that
+        was preallocated: ``end`` is before them then."""
+        if self._hole is not None and self._blank(self._hole):
+            self.end, self._hole = self._hole, None
         length = 0 if self._hole is None else self.end - self._hole
         if length or (self.following is not None and self.following > self._expected):
             last = None if self.following is None else self.following - 1
@@ -100,6 +104,15 @@ class SegmentReader:
 
     def close(self) -> None:
         self.file.close()
+
+    def _blank(self, start: int) -> bool:
+        """Whether nothing was ever written from ``start`` on, and no record is missing there."""
+        if self.last is None or self.following not in (None, self._expected):
+            return False
+        return not any(
+            read_through(self.file, at, min(WINDOW, self.end - at)).strip(b"\0")
+            for at in range(start, self.end, WINDOW)
+        )
 
     def _parse(self, data: bytes, final: bool, records: list[tuple[int, bytes]]) -> int:
         """Take the records of ``data``; how many bytes are dealt with. ``final``: nothing comes after these."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-VERSION: Final = 2  # of the schema, kept in user_version
+VERSION: Final = 3  # of the schema, kept in user_version
 
 SCHEMA: Final = """
 CREATE TABLE tokens (
@@ -43,6 +43,9 @@ CREATE TABLE events (
   lsn INTEGER PRIMARY KEY, device TEXT NOT NULL, time INTEGER NOT NULL, level TEXT NOT NULL, text TEXT NOT NULL
 );
 CREATE TABLE cursors (name TEXT PRIMARY KEY, lsn INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE gaps (
+  name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)
+) WITHOUT ROWID;
 CREATE TABLE audit (
   id INTEGER PRIMARY KEY, at INTEGER NOT NULL, by TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL,
   detail TEXT NOT NULL
@@ -59,6 +62,10 @@ FROM_1: Final = (
     "ALTER TABLE quarantine ADD COLUMN quality INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE quarantine ADD COLUMN rows_before INTEGER NOT NULL DEFAULT 0",
     "CREATE INDEX quarantine_by_batch ON quarantine (lsn)",
+)
+FROM_2: Final = (
+    "CREATE TABLE gaps (name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)) "
+    "WITHOUT ROWID",
 )
 
 
@@ -143,7 +150,8 @@ class Database:
             )
         if version < VERSION:
             with self.transaction():
-                for statement in SCHEMA.split(";\n") if version == 0 else FROM_1:
+                steps = [*(FROM_1 if version == 1 else ()), *FROM_2]
+                for statement in SCHEMA.split(";\n") if version == 0 else steps:
                     self.write(statement)
                 self.write(f"PRAGMA user_version = {VERSION}")
 

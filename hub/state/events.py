@@ -67,6 +67,18 @@ class Cursors:
         rows = self._database.query("SELECT lsn FROM cursors WHERE name = ?", (name,))
         return int(rows[0][0]) if rows else 0
 
+    def all(self) -> dict[str, int]:
+        """Every follower's, by name; also of those that follow no more."""
+        return dict(self._database.query("SELECT name, lsn FROM cursors"))
+
     def set(self, name: str, lsn: int) -> None:
         """Write it in the transaction of what it covers."""
         self._database.write("INSERT OR REPLACE INTO cursors (name, lsn) VALUES (?, ?)", (name, lsn))
+
+    def miss(self, name: str, first: int, last: int) -> None:
+        """These records it never got. Only in the transaction that moves its cursor past them."""
+        self._database.write("INSERT OR REPLACE INTO gaps (name, first, last) VALUES (?, ?, ?)", (name, first, last))
+
+    def missed(self, name: str) -> list[tuple[int, int]]:
+        """The records it never got, as ranges, ascending."""
+        return self._database.query("SELECT first, last FROM gaps WHERE name = ? ORDER BY first", (name,))

@@ -113,6 +113,10 @@ class Quarantine:
         where, bound = which.sql()
         return self._rows(f"WHERE {where} AND id > ? ORDER BY id LIMIT ?", [*bound, id, limit])
 
+    def of_records(self, first: int, last: int) -> Sequence[Rejected]:
+        """What the records of the LSNs ``first..last`` put there and nobody has taken out."""
+        return [reading for _, reading in self._rows("WHERE lsn BETWEEN ? AND ? ORDER BY id", [first, last])]
+
     def groups(self, which: Which, limit: int) -> Groups:
         """By device, metric and reason; the largest first."""
         where, bound = which.sql()

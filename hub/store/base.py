@@ -50,6 +50,9 @@ class Store(Protocol):
         """The cursor, and the stored readings by device and epoch up to it (or of records up to ``through``), as of
         one moment: for the ledger."""
 
+    def batches(self, first: int, last: int) -> list[tuple[str, int, int, int]]:
+        """Device, epoch, seq and stored readings of the batches among the records ``first..last``."""
+
     def statistics(self) -> dict[str, Any]:
         """Sizes and counters for health and /metrics."""
 

@@ -108,6 +108,13 @@ class MemoryStore:
         counts = Counter((devices[reading.series], reading.epoch) for reading in readings)
         return self._cursor, {key: count for key, count in counts.items() if device in (None, key[0])}
 
+    def batches(self, first: int, last: int) -> list[tuple[str, int, int, int]]:
+        """Of the records ``first..last``."""
+        devices = {one.number: one.device for one in self._book.select(None, None)}
+        there = [one for one in self._readings if first <= one.lsn <= last]
+        counts = Counter((devices[one.series], one.epoch, one.seq) for one in there)
+        return [(*key, count) for key, count in sorted(counts.items())]
+
     def statistics(self) -> dict[str, Any]:
         """Counters."""
         return {"readings": len(self._readings), "cursor": self._cursor, "series": len(self._book)}

@@ -108,6 +108,10 @@ class MendingStore:
         """Cursor and readings by device and epoch, all or those up to a record."""
         return self._guarded(lambda: self._inner.counts(device, through))
 
+    def batches(self, first: int, last: int) -> list[tuple[str, int, int, int]]:
+        """What the records of these LSNs were."""
+        return self._guarded(lambda: self._inner.batches(first, last))
+
     def check(self) -> str | None:
         """What can be seen from outside at little cost: the file was deleted, replaced or cut. Why, or None."""
         if self.damage is None and self._inode is not None:

@@ -29,26 +29,47 @@ class Doors:
     """What the collector needs of the other rooms.
 
     ``counts``: the store's cursor, and its readings of records up to an LSN by device and epoch. ``cursors``: the
-    durable cursor of every follower that keeps something. ``expire``: append the record (through, before, readings);
-    its LSN. ``roll``: begin the next segment.
+    durable cursor of every follower that keeps something, but for mirrors. ``expire``: append the record (through,
+    before, readings); its LSN. ``roll``: begin the next segment. ``mirrors``: the durable cursor of every mirror, which
+    is waited for no longer than ``Hold`` says.
     """
 
     counts: Callable[[int], Awaitable[tuple[int, Mapping[Key, int]]]]
     cursors: Callable[[], Awaitable[Mapping[str, int]]]
     expire: Callable[[int, int, Mapping[Key, int]], int]
     roll: Callable[[], None]
+    mirrors: Callable[[], Awaitable[Mapping[str, int]]] | None = None
+
+
+@dataclass(frozen=True)
+class Hold:
+    """How much of the journal is kept for a mirror that has not taken it, although all its readings have expired: until
+    more than ``size`` bytes of closed segments wait for it, or for ``time`` us."""
+
+    size: int = 20_000_000_000
+    time: int = 7 * 86_400 * SECOND
 
 
 class Collector:
     """Keeps readings for ``retention`` (us), by their own time, and not much longer."""
 
-    def __init__(self, journal: Journal, worker: Worker, clock: Clock, retention: int, doors: Doors) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        worker: Worker,
+        clock: Clock,
+        retention: int,
+        doors: Doors,
+        hold: Hold = Hold(),
+    ) -> None:
         self.segments = 0  # collected since the start
         self._journal = journal
         self._worker = worker
         self._clock = clock
         self._retention = retention
         self._doors = doors
+        self._hold = hold
+        self._sizes: Mapping[int, int] = {}
         self._base: Collected | None = None  # read at the first look
         self._count: SegmentCount | None = None  # of the oldest segment
         self._gone: int | None = None  # LSN after which nothing of the oldest segment is in a store any more
@@ -56,9 +77,11 @@ class Collector:
         self._segment = 0
         self._since = clock.monotonic()  # that records go to ``_segment``
 
-    async def look(self, drive: Drive) -> None:
-        """Do what is to be done now; ``drive`` goes through steps that block. Raises what the disk, the store and the
+    async def look(self, drive: Drive, sizes: Mapping[int, int]) -> None:
+        """Do what is to be done now; ``drive`` goes through steps that block, ``sizes`` are the bytes that closed
+        segments take on disk, as far as they are known. Raises what the disk, the store and the
         state file raise; then it can be called again."""
+        self._sizes = sizes
         if self._base is None:
             self._base = await self._worker.run(read_collected, self._journal.directory, self._journal.files)
         self._roll_if_old()
@@ -87,7 +110,10 @@ class Collector:
             count = SegmentCount(base.rows)
             await drive(count.steps(self._journal.directory, self._journal.files, first, following))
             self._count = count
-        if self._count.newest >= before or not await self._expired(following - 1, before):
+        newest = self._count.newest
+        if newest >= before or not await self._expired(following - 1, before):
+            return False
+        if await self._held_back(following - 1, before - newest) or self._journal.pinned:
             return False
         self._base = Collected(following - 1, {**base.rows, **self._count.tally.rows})
         try:
@@ -111,6 +137,16 @@ class Collector:
         if self._journal.durable < self._gone:
             return False
         return min((await self._doors.cursors()).values()) >= self._gone and not self._journal.pinned
+
+    async def _held_back(self, through: int, since: int) -> bool:
+        """Whether a mirror that has not taken all up to ``through`` is still waited for; ``since``: us that this could
+        have been collected."""
+        taken = {} if self._doors.mirrors is None else await self._doors.mirrors()
+        cursor = min(taken.values(), default=through)
+        if cursor >= through or since > self._hold.time:
+            return False
+        waiting = [first for first, following in self._journal.closed() if following > cursor + 1]
+        return sum(self._sizes.get(first, 0) for first in waiting) <= self._hold.size
 
     async def _remove(self, first: int) -> None:
         self._count = self._gone = None  # they are of this segment

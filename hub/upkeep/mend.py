@@ -7,9 +7,11 @@ import trio
 
 from hub.followers.ledger import Ledger
 from hub.followers.loop import Followers
+from hub.journal import Journal
 from hub.ports import Worker
 from hub.store.base import StoreError
 from hub.store.mending import MendingStore
+from hub.upkeep.collected import CollectedError, read_collected
 
 LOOK_SECONDS: Final = 1.0  # between two looks at the file: two system calls
 
@@ -20,13 +22,20 @@ class Mender:
     """One task. At the start it compares counts and reads every block once; then it looks at the file every second."""
 
     def __init__(
-        self, store: MendingStore, worker: Worker, reader: Worker, ledger: Ledger, followers: Followers
+        self,
+        store: MendingStore,
+        worker: Worker,
+        reader: Worker,
+        ledger: Ledger,
+        followers: Followers,
+        journal: Journal,
     ) -> None:
         self._store = store
         self._worker = worker
         self._reader = reader
         self._ledger = ledger
         self._followers = followers
+        self._journal = journal
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -65,8 +74,13 @@ class Mender:
         itself: it might give less than the store has."""
         if all(entry["balanced"] for entry in await self._ledger.entries()):
             return None
+        self._journal.pin()  # nothing is collected while this reads
+        try:
+            base = await self._reader.run(read_collected, self._journal.directory, self._journal.files)
+        except CollectedError:  # whoever collects tells it
+            return None
         cursor, stored = await self._reader.run(self._store.counts)
-        accepted = await self._ledger.accepted(cursor)
+        accepted = await self._ledger.accepted(cursor, base.lsn, base.rows)
         if accepted is None:
             return None
         wrong = sorted(key for key in accepted.keys() | stored if stored.get(key, 0) != accepted.get(key, 0))

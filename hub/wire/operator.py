@@ -222,6 +222,7 @@ class FollowerStatus(TypedDict):
     lag: int  # records behind the durable end
     healthy: bool
     error: str | None
+    missing: list[list[int]]  # LSNs of records that a mirror never got, as inclusive pairs; the newest of them
 
 
 class Status(TypedDict):

@@ -1,5 +1,6 @@
 import csv
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -262,6 +263,23 @@ async def test_tail_stops_after_n(ask) -> None:
     assert (fake.asked[0].kinds, fake.asked[0].devices, fake.asked[0].metrics) == (("readings",), ("p1",), ("s*",))
 
 
+async def test_tail_of_an_unknown_device_says_so(ask) -> None:
+    def unknown(args: dict[str, Any]) -> None:
+        raise Fails("unknown_device", f"no device {args['device']!r} is enrolled")
+
+    ran = await ask(hub(verbs={"devices.show": unknown}), "tail", "nobody")
+    assert ran.code == 5
+    assert "no device 'nobody' is enrolled" in ran.err
+    assert ran.out == ""
+
+
+async def test_tail_of_a_glob_waits_for_devices_to_come(ask) -> None:
+    fake = hub(verbs={"devices.show": None}, updates=[READINGS])
+    ran = await ask(fake, "tail", "no*", "--for", "0.3")
+    assert ran.code == 0
+    assert all(isinstance(asked, Subscribe) for asked in fake.asked)
+
+
 async def test_tail_stops_after_a_time_and_tells_what_was_left_out(ask) -> None:
     ran = await ask(hub(updates=[READINGS, ("skipped", {"count": 7})]), "tail", "--for", "0.3", "-o", "table")
     assert ran.code == 0
@@ -292,6 +310,17 @@ async def test_a_ledger_that_balances(ask) -> None:
     assert ran.out.splitlines()[1].split()[:5] == ["p1", "1", "11", "9", "10"]
 
 
+async def test_the_ledger_looks_as_its_page_shows(ask) -> None:
+    entry = ENTRY | {
+        "device": "tank-1", "next": 1204, "kept": [[1, 1200]], "waiting": [[1201, 1203]], "received": 2400,
+        "stored": 2399, "rejected": {"out_of_range": 1},
+    }  # fmt: skip
+    ran = await ask(hub(verbs={"ledger": [entry]}), "ledger", "-o", "table")
+    page = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
+    example = page.partition("```\n")[2].partition("```")[0]
+    assert [line.split() for line in ran.out.splitlines()[:2]] == [line.split() for line in example.splitlines()]
+
+
 async def test_loss_at_the_hub_is_said_first_and_fails(ask) -> None:
     lost = ENTRY | {"kept": [[1, 7]], "lost": [[8, 9]]}
     other = ENTRY | {"device": "p2", "balanced": False, "problem": "stored differs: 24, not 25"}
@@ -307,6 +336,9 @@ async def test_hub_status(ask) -> None:
     ran = await ask(hub(verbs={"status": STATUS}), "hub", "status", "-o", "table")
     assert ran.code == 0
     assert "store" in ran.out
+    mirror = {"name": "influx", "cursor": 9, "lag": 0, "healthy": True, "error": None, "missing": [[1, 7], [9, 9]]}
+    ran = await ask(hub(verbs={"status": STATUS | {"followers": [mirror]}}), "hub", "status", "-o", "table")
+    assert "1-7, 9-9" in ran.out
     ran = await ask(hub(verbs={"status": STATUS | {"ready": False, "problems": ["disk full"]}}), "hub", "status")
     assert (ran.code, json.loads(ran.out)["problems"]) == (1, ["disk full"])
 
@@ -345,5 +377,5 @@ async def test_config_show_names_origins_and_hides_tokens(ask, monkeypatch) -> N
     told = {row["setting"]: row for row in map(json.loads, ran.out.splitlines())}
     assert told["client.token"] == {"setting": "client.token", "value": "(set)", "origin": "TELEMETRIO_TOKEN"}
     assert told["client.url"]["origin"] == "telemetrio.toml"
-    assert "hub.listen" in told
+    assert told["hub.listen"]["origin"] == "default"
     assert "hush" not in ran.out

@@ -27,7 +27,7 @@ from hub.ingest.ingest import Ingest
 from hub.ingest.marks import Marks
 from hub.journal import Journal
 from hub.model import parse_model
-from hub.ports import DiskFiles, InlineWorker, Streams, SystemClock, SystemRandomness, TcpStreams
+from hub.ports import Clock, DiskFiles, Files, InlineWorker, Streams, SystemClock, SystemRandomness, TcpStreams
 from hub.query.question import Columns, Question
 from hub.state import State
 from hub.store.memory import MemoryStore
@@ -68,8 +68,12 @@ class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
 
     def connect(self) -> trio.abc.Stream:
         ours, theirs = memory_stream_pair()
-        self._in.send_nowait(theirs)
+        self.admit(theirs)
         return ours
+
+    def admit(self, stream: trio.abc.Stream) -> None:
+        """The next that is accepted."""
+        self._in.send_nowait(stream)
 
     async def accept(self) -> trio.abc.Stream:
         return await self._out.receive()
@@ -131,18 +135,29 @@ class House:
 
 @asynccontextmanager
 async def house(
-    path: Path, *, tls: bool = False, limits: Limits | None = None, drain: bool = False
+    path: Path,
+    *,
+    tls: bool = False,
+    limits: Limits | None = None,
+    drain: bool = False,
+    clock: Clock | None = None,
+    files: Files | None = None,
+    credit: Credit | None = None,
+    **journal_options: Any,
 ) -> AsyncIterator[House]:
     """Run a hub in this directory. Without ``tls`` over memory, with no thread: time may be a mock's."""
-    worker, clock, randomness = InlineWorker(), SystemClock(), SystemRandomness()
+    worker, clock, randomness = InlineWorker(), clock or SystemClock(), SystemRandomness()
     marks = Marks()
-    journal = Journal(path / "journal", DiskFiles(), worker, snapshot=lambda: pack_marks(marks.snapshot()))
+    journal = Journal(
+        path / "journal", files or DiskFiles(), worker, snapshot=lambda: pack_marks(marks.snapshot()),
+        **journal_options,
+    )  # fmt: skip
     marks.recover(await journal.open())
     state = State(path / "state.sqlite")
     state.open()
     model = parse_model(MODEL, "tank.toml")
     models = {model.name: model}
-    ingest = Ingest(journal, marks, clock, Credit(64 << 20, 500), LOG, models.get)
+    ingest = Ingest(journal, marks, clock, credit or Credit(64 << 20, 500), LOG, models.get)
     registry = Registry(state, worker, clock, randomness)
     router = Router(state, worker, clock, randomness, registry, models.get)
     await registry.load()

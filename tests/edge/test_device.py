@@ -10,8 +10,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hub.client.errors import Refused, SocketClosed
 from hub.edge.listener import Limits
+from hub.ingest.ingest import Opening
 from hub.wire.codec import decode_hub, encode
-from hub.wire.errors import CloseCode
+from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.messages import OPERATOR_PATH, Bye, Declared, Dropped, Goaway, Hello, HubMessage, Reject, Rejection, Row
 from hub.wire.session import DeviceSession
 from tests.edge.house import METRICS, House, Tank, house, tank
@@ -262,6 +263,21 @@ async def test_p5_another_link_takes_over(tmp_path: Path, autojump_clock: MockCl
         assert [kept.seq for kept in hub.kept] == list(range(1, 9))
 
 
+async def test_p5_a_hello_that_comes_late_takes_nothing_over(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """The device has given that link up and dialled anew; what it said on it was still on its way."""
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        async with hub.socket(token) as given_up, tank(hub, token) as new:
+            await new.rows(4)
+            await given_up.send(encode(hello()))
+            with pytest.raises(SocketClosed) as closed:
+                await given_up.receive()
+            assert closed.value.code == CloseCode.TAKEN_OVER
+            await new.rows(4)
+            assert new.session.epoch == 1
+        assert [kept.seq for kept in hub.kept] == list(range(1, 9))
+
+
 async def test_flapping_devices_are_paused(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with house(tmp_path) as hub:
         token = await hub.token()
@@ -279,6 +295,27 @@ async def test_flapping_devices_are_paused(tmp_path: Path, autojump_clock: MockC
         await trio.sleep(301)
         async with tank(hub, token):
             pass
+
+
+async def test_a_device_that_the_hub_has_no_room_for_does_not_flap(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """However often it is sent away with 1013 before it is welcomed."""
+
+    def full(device: str, said: Hello) -> Opening:
+        raise RemoteProtocolError(CloseCode.OVERLOAD, "no room")
+
+    async with house(tmp_path) as hub:
+        token, ingest_open = await hub.token(), hub.ingest.open
+        hub.ingest.open = full  # type: ignore[method-assign]
+        for _ in range(20):
+            async with hub.socket(token) as socket:
+                await socket.send(encode(hello()))
+                assert isinstance(decode_hub(await socket.receive()), Goaway)
+                with pytest.raises(SocketClosed) as closed:
+                    await socket.receive()
+                assert closed.value.code == CloseCode.OVERLOAD
+        hub.ingest.open = ingest_open  # type: ignore[method-assign]
+        async with tank(hub, token) as device:
+            await device.rows(1)
 
 
 # --- silence, and the end --------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 Figures: TypeAlias = dict[str, Any]
 #: Figures of these names are summed over all rows. Those of a row with a planted bug are not.
 TOTALS = ("acked", "lost", "duplicated", "kills", "seeds", "planted", "planted_caught")
+#: Rows that are simulated: their seconds are those of their seeds, and nobody dies of their kills.
+SIMULATED = ("F3", "F28")
 #: The bugs that F29 plants, each once.
 PLANTS = (
     "ack-before-sync", "apply-before-sync", "cursor-apart", "no-deduplication", "collection-too-early",
@@ -33,8 +35,8 @@ class Lab:
     process of its own, which it may patch as it likes; what it prints goes to ``row.log`` beside its evidence.
 
     ``plant``: the bug to plant, one of the row's ``catches``. ``forge``: makes processes quickly; ``template``: a
-    folder that ``telemetrio init`` has made, to be copied. ``soak``: seconds that a soak is to last. ``memory``: like
-    ``scratch``, in memory where the machine has a place for that.
+    folder that ``telemetrio init`` has made, to be copied. ``memory``: like ``scratch``, in memory where
+    the machine has a place for that.
     """
 
     scratch: Path
@@ -45,7 +47,6 @@ class Lab:
     plant: str | None = None
     forge: "Forge | None" = None
     template: Path | None = None
-    soak: float = 0.0
     memory: Path | None = None
 
 
@@ -56,7 +57,7 @@ class Row:
 
     For who runs them all: ``seconds`` that it takes on two free cores, and with a planted bug (the longest comes first;
     a bug that several rows find is planted where it is found soonest); ``alone``: it wants the whole machine;
-    ``quick``: part of ``--quick``. A row named F30 runs with ``--soak`` only.
+    ``quick``: part of ``--quick``.
     """
 
     name: str

@@ -2,6 +2,7 @@
 no bug that was caught."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,10 +13,10 @@ import pytest
 from tests.faults.__main__ import _finders, _judged
 from tests.faults.checker import WRONG, recount, wrong
 from tests.faults.crashing import points
-from tests.faults.lab import PLANTS, Row
+from tests.faults.lab import PLANTS, Failed, Lab, Row
 from tests.faults.record import Record
 from tests.faults.rows import rows
-from tests.faults.running import Task, Told
+from tests.faults.running import Task, Told, run_tasks
 
 TIMES = ("2026-11-22T10:00:00.000000Z", "2026-11-22T10:00:00.100000Z", "2026-11-22T10:00:00.200000Z")
 US = 1_795_341_600_000_000  # the first of them
@@ -123,6 +124,44 @@ def test_an_accident_of_the_lab_catches_no_bug() -> None:
         "broken": False,
     }
     assert sum(told["figures"]["planted"] for told in judged.values()) == 3
+
+
+def _failing(lab: Lab) -> dict[str, int]:
+    raise Failed("one is lost", {"lost": 1})
+
+
+def _leaving(lab: Lab) -> dict[str, int]:
+    left = subprocess.Popen(["sleep", "60"])
+    (lab.evidence / "left").write_text(str(left.pid))
+    print("something was left running")
+    return {"acked": 1}
+
+
+def play(evidence: str) -> None:
+    """Run rows that end in every way; in a process of its own, because each is a fork of it."""
+    ends = {
+        "F1 leaves": _leaving,
+        "F2 fails": _failing,
+        "F3 breaks": lambda lab: 1 // 0,
+        "F4 dies": lambda lab: os._exit(3),
+    }
+    tasks = [Task(Row(name, run)) for name, run in ends.items()]
+    lab = Lab(Path(evidence), Path(evidence), 1, quick=True, seeds=1)
+    for told in run_tasks(tasks, lab, lambda text: None):
+        print(json.dumps([told.task.row.name, told.ended, told.figures, told.why.strip().splitlines()[-1:]]))
+
+
+def test_however_a_row_ends_the_others_run_and_nothing_of_it_is_left(tmp_path: Path) -> None:
+    script = f"from tests.faults.test_lab import play; play({str(tmp_path)!r})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    told = {name: (ended, figures, why) for name, ended, figures, why in map(json.loads, done.stdout.splitlines())}
+    assert told["F1 leaves"] == ("passed", {"acked": 1}, [])
+    assert told["F2 fails"] == ("failed", {"lost": 1}, ["one is lost"])
+    assert told["F3 breaks"][0] == told["F4 dies"][0] == "broken"
+    assert "ZeroDivisionError" in told["F3 breaks"][2][0]
+    assert "ended with 3" in told["F4 dies"][2][0]
+    assert (tmp_path / "F1-leaves" / "row.log").read_text() == "something was left running\n"
+    assert not Path(f"/proc/{(tmp_path / 'F1-leaves' / 'left').read_text()}/exe").exists(), "it was swept away"
 
 
 def test_every_row_that_catches_something_names_a_bug_of_the_list() -> None:

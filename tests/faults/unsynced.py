@@ -18,6 +18,7 @@ class UnsyncedFile:
 
     def read(self, offset: int, size: int) -> bytes:
         content = self._file.read(offset, size)
+        content = content[: max(0, self._file.size() - offset)]  # not what is preallocated
         start = offset + len(content) - self._file.size()
         if len(content) < size and start >= 0:
             content += bytes(self._pending[start : start + size - len(content)])
@@ -27,7 +28,7 @@ class UnsyncedFile:
         return self._file.size() + len(self._pending)
 
     def truncate(self, size: int) -> None:
-        if size >= self._file.size():
+        if size > self._file.size():
             del self._pending[size - self._file.size() :]
         else:
             self._pending.clear()
@@ -35,6 +36,9 @@ class UnsyncedFile:
 
     def allocate(self, size: int) -> None:
         self._pending += bytes(size - self.size())
+
+    def preallocate(self, size: int) -> None:
+        self._file.preallocate(size)
 
     def sync(self) -> None:
         self._file.append(bytes(self._pending))

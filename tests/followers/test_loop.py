@@ -166,6 +166,17 @@ async def test_one_that_cannot_open_is_tried_again(autojump_clock: MockClock) ->
     assert follower.seqs == [1]
 
 
+async def test_who_has_had_everything_before_is_not_waited_for(autojump_clock: MockClock) -> None:
+    follower = Collecting()
+    async with journaling() as ink:
+        ink.keep(1)
+        follower.cursor = await ink.durable()
+        follower.refuse = 1  # it opens only after somebody has begun to wait
+        async with following(ink, follower) as loop:
+            with trio.fail_after(5):
+                await loop.reached(ink.journal.durable)
+
+
 async def test_acks_and_live_begin_at_the_end(autojump_clock: MockClock) -> None:
     follower = Collecting(at_end=True)
     async with journaling() as ink:

@@ -12,6 +12,7 @@ from hub.journal import Journal, Recovery
 from hub.ports import InlineWorker
 from tests.simulation.files import SimulatedFiles
 
+AHEAD = 6_000  # bytes; small, so that segments are preallocated in several steps
 DIRECTORY = Path("/data/journal")
 
 
@@ -23,6 +24,7 @@ class PowerCut(Exception):
 async def running(files: SimulatedFiles, **options: Any) -> AsyncIterator[tuple[Journal, Recovery]]:
     """An open journal with its loop running."""
     options.setdefault("snapshot", lambda: b"marks")
+    options.setdefault("ahead_bytes", AHEAD)
     journal = Journal(DIRECTORY, files, InlineWorker(), **options)
     recovery = await journal.open()
     async with trio.open_nursery() as nursery:
@@ -57,7 +59,7 @@ class Life:
 
     def __init__(self, files: SimulatedFiles, **options: Any) -> None:
         self.files = files
-        self.options = options
+        self.options = {"ahead_bytes": AHEAD, **options}
         self.appended: dict[int, bytes] = {}
         self.durable = 0
 

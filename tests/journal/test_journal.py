@@ -127,7 +127,8 @@ async def test_p9_the_old_segment_is_synced_before_the_next_one_is_begun(
         calls: list[str] = []
         files.on_call = calls.append
         await journal.wait_durable(last)
-        assert calls == ["append", "sync", "open", "append", "sync", "sync_directory", "append", "sync"]
+        old, opens, new = ["append", "sync"], ["open", "append", "sync", "sync_directory"], ["append", "sync"]
+        assert calls == ["preallocate", *old, "truncate", *opens, "preallocate", *new]
     assert files.list(DIRECTORY) == [f"{1:020d}.journal", f"{3:020d}.journal"]
 
 

@@ -117,7 +117,7 @@ def test_p10_zeroed_blocks_cost_the_records_in_them_and_are_told_exactly(
     life = Life(files)
     assert life.live([*steps, "sync", 10, "sync"])
     last = DIRECTORY / files.list(DIRECTORY)[-1]
-    content = bytearray(files.content(last))
+    content = bytearray(files.written(last))
     start = block * 512 % len(content)
     stop = min(start + 512, len(content) - 40)  # the last record stays: it tells how many were before it
     content[start:stop] = bytes(max(0, stop - start))
@@ -141,8 +141,8 @@ def test_p10_a_truncated_last_segment_is_read_up_to_there_and_its_end_is_cut() -
     life = Life(files)
     life.live([100, 100, 100, "sync"])
     path = segment_path(DIRECTORY, 1)
-    size = len(files.content(path))
-    files.damage(path, bytes(files.content(path))[: size - 50])
+    size = len(files.written(path))
+    files.damage(path, files.written(path)[: size - 50])
     recovery, found = reopened(files)
     assert sorted(found) == [1, 2, 3]
     (damage,) = recovery.damage

@@ -14,11 +14,13 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--from", type=int, default=0, dest="start")
     parser.add_argument("--plant", choices=sorted(PLANTS))
+    parser.add_argument("--power", action="store_true", help="all that dies loses its power")
+    parser.add_argument("--trace", action="store_true", help="print what happens")
     asked = parser.parse_args()
     seeds = range(asked.start, asked.start + asked.seeds) if asked.seed is None else [asked.seed]
     failed = 0
     for seed in seeds:
-        outcome = run_seed(seed, asked.plant)
+        outcome = run_seed(seed, asked.plant, power=asked.power, show=asked.trace)
         print(json.dumps(outcome.to_plain()), flush=True)
         if not outcome.passed:
             failed += 1

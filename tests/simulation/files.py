@@ -23,25 +23,40 @@ class Inode:
     """The content of a file, and how much of it is on the platter."""
 
     content: bytearray = field(default_factory=bytearray)
-    synced: int = 0  # bytes from the start that a sync covered
+    synced: int = 0  # bytes from the start that a sync covered; up to ``length`` the platter has zeros after them
     before: bytes | None = None  # what the platter had before an unsynced truncation
     forgotten: list[tuple[int, int]] = field(default_factory=list)  # a failed sync: pages look clean, but are not there
     locked: bool = False
+
+    def __post_init__(self) -> None:
+        self.end = len(self.content)  # of what was written; what is preallocated comes after it
+        self.length = self.synced  # of the file on the platter
+
+    @property
+    def unsynced(self) -> int:
+        """Bytes that were written and are not on the platter for sure."""
+        return max(0, self.end - self.synced)
+
+    def write(self, at: int, data: bytes) -> None:
+        self.content[at : at + len(data)] = data
+        self.synced = min(self.synced, at)
+        self.end = max(self.end, at + len(data))
 
     def truncate(self, size: int) -> None:
         if size < self.synced and self.before is None:
             self.before = bytes(self.content[: self.synced])
         del self.content[size:]
         self.synced = min(self.synced, size)
+        self.end = min(self.end, size)
 
     def sync(self) -> None:
-        self.synced = len(self.content)
+        self.synced = self.length = len(self.content)
         self.before = None
 
     def fail_sync(self) -> None:
         """What a failed fsync does on Linux: the error is told once, and the dirty pages are clean from then on."""
-        if len(self.content) > self.synced:
-            self.forgotten.append((self.synced, len(self.content)))
+        if self.unsynced:
+            self.forgotten.append((self.synced, self.end))
         self.sync()
 
     def after_power_cut(self, chance: random.Random, keep: float) -> "Inode":
@@ -49,6 +64,10 @@ class Inode:
         if self.before is not None and chance.random() >= keep:
             return Inode(bytearray(self.before), len(self.before))
         left = bytearray(self.content[: self.synced])
+        if self.length > len(self.content) and chance.random() < keep:
+            left.extend(bytes(len(self.content) - self.synced))  # it has been cut there, too
+        else:
+            left.extend(bytes(self.length - self.synced))
         for start, stop in self.forgotten:
             left[start:stop] = bytes(min(stop, len(left)) - min(start, len(left)))
         for start in range(self.synced - self.synced % BLOCK, len(self.content), BLOCK):
@@ -68,26 +87,39 @@ class SimulatedFile:
         self._files = files
         self.inode = inode
         self.closed = False
+        self._end = len(inode.content)
 
     def append(self, data: bytes) -> None:
-        self._files.count("append")
-        if self._files.capacity is not None and self._files.used() + len(data) > self._files.capacity:
-            raise _error(errno.ENOSPC)
-        self.inode.content += data
+        try:
+            self._files.count("append")
+        except BaseException as death:
+            if getattr(death, "torn", False):  # the process dies while it writes: some of it is in the page cache
+                self.inode.write(self._end, data[: self._files.some(len(data))])
+            raise
+        self._files.room(self._end + len(data) - len(self.inode.content))
+        self.inode.write(self._end, data)
+        self._end += len(data)
 
     def read(self, offset: int, size: int) -> bytes:
         self._files.count("read")
         return bytes(self.inode.content[offset : offset + size])
 
     def size(self) -> int:
-        return len(self.inode.content)
+        return self._end
 
     def truncate(self, size: int) -> None:
         self._files.count("truncate")
         self.inode.truncate(size)
+        self._end = size
 
     def allocate(self, size: int) -> None:
         self.append(bytes(size - self.size()))
+
+    def preallocate(self, size: int) -> None:
+        self._files.count("preallocate")
+        more = size - len(self.inode.content)
+        self._files.room(more)
+        self.inode.content += bytes(max(0, more))
 
     def sync(self) -> None:
         try:
@@ -125,6 +157,10 @@ class SimulatedFiles:
         """The ``nth`` call of ``what`` from now on (1: the next) raises OSError(``error``), once."""
         self._faults[what, self.calls.get(what, 0) + nth] = error
 
+    def heal(self) -> None:
+        """Nothing that was to fail fails any more."""
+        self._faults.clear()
+
     def count(self, what: str) -> None:
         if self.on_call is not None:
             self.on_call(what)
@@ -149,10 +185,38 @@ class SimulatedFiles:
         """The bytes of a file, to look at and to damage (on the platter too)."""
         return self._names[path].content
 
+    def written(self, path: Path) -> bytes:
+        """The bytes of a file, without what is preallocated."""
+        inode = self._names[path]
+        return bytes(inode.content[: inode.end])
+
     def damage(self, path: Path, content: bytes) -> None:
         """The file has this content from now on."""
         self._names[path].content[:] = content
+        self._names[path].end = len(content)
         self._names[path].sync()
+
+    def room(self, size: int) -> None:
+        """OSError when the disk has no space for so many bytes more."""
+        if size > 0 and self.capacity is not None and self.used() + size > self.capacity:
+            raise _error(errno.ENOSPC)
+
+    def unlock(self) -> None:
+        """The process that had locked something is no more."""
+        for inode in self._names.values():
+            inode.locked = False
+
+    def some(self, size: int) -> int:
+        """A part of so many bytes."""
+        return self._chance.randint(0, size)
+
+    def unsynced(self) -> int:
+        """Bytes that a power cut now may take."""
+        return sum(
+            inode.unsynced + sum(stop - start for start, stop in inode.forgotten)
+            for path, inode in self._names.items()
+            if path.name != "reserve"  # nothing is in it
+        )
 
     def used(self) -> int:
         return sum(len(inode.content) for inode in self._names.values())

@@ -7,10 +7,11 @@ from struct import Struct
 from typing import Final
 from zlib import crc32
 
+from hub.crashpoints import reach
 from hub.ports import File, Files
 from hub.store.base import StoreError
-from hub.store.memory import MemoryStore
-from hub.wire.kept import Entry
+from hub.store.memory import MemoryStore, Reading
+from hub.wire.kept import Entry, Expired
 
 HEAD: Final = Struct("<II")  # length and checksum of a record
 
@@ -22,12 +23,14 @@ class SimulatedStore(MemoryStore):
         super().__init__()
         self._path, self._files = path, files
         self._file: File | None = None
+        self._gone: list[Reading] = []  # expired
 
     def open(self) -> int:
         """Read, write what is intact anew, make it durable; the cursor."""
         if self._file is not None:
             return super().open()
         MemoryStore.__init__(self)
+        self._gone = []
         try:
             self._files.make_directory(self._path.parent)
             there = self._path.name in self._files.list(self._path.parent)
@@ -47,14 +50,27 @@ class SimulatedStore(MemoryStore):
     def take(self, entries: Sequence[Entry], cursor: int) -> None:
         """Commit; a disk that refuses has the whole of it read again before anything more is written."""
         self.open()
+        reach("apply")
         self._commit(entries, cursor)
+        self._take(entries, cursor)
+
+    def ever(self) -> list[Reading]:
+        """All readings that were ever committed: those that have expired, too."""
+        return self._gone + self._readings
+
+    def _take(self, entries: Sequence[Entry], cursor: int) -> None:
+        before = self._readings
         super().take(entries, cursor)
+        if any(type(entry) is Expired for entry in entries):
+            left = set(self._readings)
+            self._gone += [reading for reading in before if reading not in left]
 
     def _commit(self, entries: Sequence[Entry], cursor: int) -> None:
         assert self._file is not None
         body = pickle.dumps((list(entries), cursor))
         try:
             self._file.append(HEAD.pack(len(body), crc32(body)) + body)
+            reach("commit")
             self._file.sync()
         except OSError as error:
             self._file = None
@@ -67,7 +83,7 @@ class SimulatedStore(MemoryStore):
             body = data[at + HEAD.size : at + HEAD.size + size]
             if size == 0 or len(body) < size or crc32(body) != checksum:
                 break
-            super().take(*pickle.loads(body))
+            self._take(*pickle.loads(body))
             at += HEAD.size + size
         return data[:at]
 

@@ -98,8 +98,24 @@ def test_a_file_of_the_version_before_is_brought_to_this_one(path: Path) -> None
         older.execute("DROP INDEX quarantine_by_batch")
         for column in ("model", "unit", "type", "quality", "rows_before"):
             older.execute(f"ALTER TABLE quarantine DROP COLUMN {column}")
+        older.execute("DROP TABLE gaps")
         older.execute("PRAGMA user_version = 1")
     older.close()
     state = opened(path)
     assert state.account.all() == [AccountRow("pump-1", 1, 3, received=4, expired=0)]
+    assert state.cursors.missed("influx") == []
+    state.close()
+
+
+def test_a_file_of_version_2_is_brought_to_this_one(path: Path) -> None:
+    opened(path).close()
+    with sqlite3.connect(path) as older:
+        older.execute("DROP TABLE gaps")
+        older.execute("PRAGMA user_version = 2")
+    older.close()
+    state = opened(path)
+    with state.transaction():
+        state.cursors.miss("influx", 8, 14)
+        state.cursors.set("influx", 20)
+    assert state.cursors.missed("influx") == [(8, 14)]
     state.close()

@@ -4,21 +4,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import trio
 
 from hub.followers.account import AccountFollower
+from hub.followers.base import Follower
 from hub.followers.ledger import Ledger
 from hub.followers.loop import Followers
-from hub.followers.store import StoreFollower
+from hub.followers.store import MirrorFollower, StoreFollower, Writer
 from hub.ingest.credit import Credit
 from hub.ingest.ingest import Ingest
 from hub.ingest.marks import Marks
 from hub.journal import Journal
 from hub.ports import InlineWorker
 from hub.state import State
+from hub.store.base import Store
 from hub.store.memory import MemoryStore
-from hub.upkeep.collector import Collector, Doors
+from hub.upkeep.collector import Collector, Doors, Hold
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.verify import Claims, Recount, verify
 from hub.wire.messages import Row
@@ -54,7 +57,7 @@ class Keeping:
     ingest: Ingest
     ink: Ink
     state: State
-    store: MemoryStore
+    store: Store
     followers: Followers
     ledger: Ledger
     collector: Collector
@@ -65,7 +68,7 @@ class Keeping:
         """Everything that was appended is durable and taken in, twice: the keeper adds records."""
         for _ in range(3):
             await self.journal.wait_durable(self.journal.appended)
-            await self.followers.reached(self.journal.durable)
+            await self.followers.reached(self.journal.durable, ("account", self.store.name))
             await trio.sleep(2)
 
     async def verify(self) -> Recount:
@@ -80,18 +83,27 @@ class Keeping:
 
 @asynccontextmanager
 async def keeping(
-    files: SimulatedFiles, path: Path, retention: int = 30 * DAY, clock: HandClock | None = None
+    files: SimulatedFiles,
+    path: Path,
+    retention: int = 30 * DAY,
+    clock: HandClock | None = None,
+    store: Store | None = None,
+    writer: Writer | None = None,
+    hold: Hold | None = None,
+    **journal_options: Any,
 ) -> AsyncIterator[Keeping]:
     """A life of these rooms; the store forgets at its end."""
     clock = clock or HandClock()
     marks = Marks()
-    journal = Journal(DIRECTORY, files, InlineWorker(), snapshot=lambda: pack_marks(marks.snapshot()))
+    journal = Journal(
+        DIRECTORY, files, InlineWorker(), snapshot=lambda: pack_marks(marks.snapshot()), **journal_options
+    )  # fmt: skip
     marks.recover(await journal.open())
     ingest = Ingest(journal, marks, clock, Credit(1 << 28, 100), "log", lambda name: None)
     state = State(path / "state.sqlite")
     state.open()
     try:
-        store = MemoryStore()
+        store = store or MemoryStore()
         worker = InlineWorker()
 
         async def counts(device: str | None) -> tuple[int, dict[tuple[str, int], int]]:
@@ -101,12 +113,19 @@ async def keeping(
             return store.counts(None, through)
 
         async def cursors() -> dict[str, int]:
-            return {"account": state.cursors.get("account"), "memory": store.counts()[0], "mirror": rooms.mirror}
+            return {"account": state.cursors.get("account"), store.name: store.counts()[0], "mirror": rooms.mirror}
 
-        followers = Followers(journal, [AccountFollower(state, worker), StoreFollower(store, worker)])
+        members: list[Follower] = [AccountFollower(state, worker), StoreFollower(store, worker)]
+        if writer is not None:
+            members.append(MirrorFollower(writer, worker, state, worker))
+
+        async def mirrors() -> dict[str, int]:
+            return {} if writer is None else {writer.name: state.cursors.get(writer.name)}
+
+        followers = Followers(journal, members)
         ledger = Ledger(journal, state, worker, counts, lambda device: None)
-        doors = Doors(counted, cursors, ingest.expire, ingest.roll)
-        collector = Collector(journal, worker, clock, retention, doors)
+        doors = Doors(counted, cursors, ingest.expire, ingest.roll, mirrors)
+        collector = Collector(journal, worker, clock, retention, doors, hold or Hold())
         keeper = Keeper(journal, worker, collector=collector)
         rooms = Keeping(
             files, clock, journal, ingest, Ink(journal), state, store, followers, ledger, collector, keeper

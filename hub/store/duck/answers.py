@@ -97,6 +97,17 @@ def stored(cursor: duckdb.DuckDBPyConnection, lsn: int) -> list[tuple[int, int]]
     return list(zip(found["lsn"].tolist(), found["readings"].tolist(), strict=True))
 
 
+def batches(cursor: duckdb.DuckDBPyConnection, first: int, last: int) -> list[tuple[str, int, int, int]]:
+    """Device, epoch, seq and readings of the batches of the records ``first..last``."""
+    found = cursor.execute(
+        """
+        SELECT name, epoch, seq, sum(readings)::BIGINT FROM batches JOIN devices ON number = device
+        WHERE lsn BETWEEN $1 AND $2 GROUP BY ALL ORDER BY ALL""",
+        [first, last],
+    ).fetchall()
+    return [(name, int(epoch), int(seq), int(readings)) for name, epoch, seq, readings in found]
+
+
 def counts(
     cursor: duckdb.DuckDBPyConnection, device: str | None, through: int | None
 ) -> tuple[int, dict[tuple[str, int], int]]:

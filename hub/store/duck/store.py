@@ -112,6 +112,11 @@ class DuckStore:
         with self._reading(STORED_SECONDS) as cursor:
             return answers.counts(cursor, device, through)
 
+    def batches(self, first: int, last: int) -> list[tuple[str, int, int, int]]:
+        """Device, epoch, seq and readings of the batches of these records."""
+        with self._reading(STORED_SECONDS) as cursor:
+            return answers.batches(cursor, first, last)
+
     def statistics(self) -> dict[str, Any]:
         """Counters and bytes on disk."""
         log = self._path.with_name(self._path.name + ".wal")

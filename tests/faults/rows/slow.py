@@ -10,9 +10,9 @@ from hub.client.dial import Target
 from hub.client.shell import connect
 from hub.wire.operator import KINDS
 from tests.edge.house import MODEL as TANK
+from tests.end_to_end.hostile_peers import attack
 from tests.end_to_end.raw import patiently
 from tests.end_to_end.standing import counted, memory_mb
-from tests.end_to_end.test_hostile_peers import attack
 from tests.faults.ground import Ground, on_the_network
 from tests.faults.lab import Failed, Figures, Row
 from tests.faults.proxy import Proxy, Treatment

@@ -84,6 +84,24 @@ def test_readings_are_counted_by_device_and_epoch(store: Store) -> None:
     assert store.counts("nobody") == (7, {})
 
 
+def test_batches_of_records_are_named(store: Store) -> None:
+    two = birth(2, "station-2")
+    store.take(
+        [
+            row(3, ONE, T0, [1.0, 2.0]),
+            row(4, two, T0, [1.0, None], epoch=2),
+            row(5, two, T0, [3.0, 4.0]),
+            event(6, ONE),
+        ],
+        6,
+    )
+    assert [(device, epoch, readings) for device, epoch, _, readings in store.batches(3, 4)] == [
+        ("station-1", 1, 2), ("station-2", 2, 1),
+    ]  # fmt: skip
+    assert [batch[0] for batch in store.batches(5, 2**63 - 1)] == ["station-2"]
+    assert store.batches(7, 9) == []
+
+
 def test_what_has_expired_leaves_the_store_with_the_cursor(store: Store) -> None:
     freezer = birth(2, "freezer-1", FREEZER)
     store.take([row(i, ONE, T0 + i, [1.0, 2.0]) for i in range(1, 4)], 3)

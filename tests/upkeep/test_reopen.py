@@ -1,0 +1,272 @@
+"""P10: what is damaged above the store's cursor is open again; what the store has is not asked for again."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from hub.followers.account import AccountFollower
+from hub.journal.archive import open_segment
+from hub.journal.lookback import look_back
+from hub.journal.segments import segment_path, segments
+from hub.ports import InlineWorker
+from hub.state import AccountRow, State
+from hub.store.memory import MemoryStore
+from hub.upkeep.reopen import reopen
+from hub.wire.kept import Gap, Kept
+from hub.wire.messages import Event
+from tests.faults.damaged_journal import Places
+from tests.ingest.house import NOON, HandClock, House, framed, house, row
+from tests.journal.driving import DIRECTORY
+from tests.simulation.files import SimulatedFiles
+
+pytestmark = [pytest.mark.trio, pytest.mark.usefixtures("autojump_clock")]
+
+BATCHES = [row(seq, NOON, float(seq)) for seq in range(1, 6)]
+
+
+class Machine:
+    """What outlives a hub: disk, state and store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files, self.clock, self.worker = SimulatedFiles(), HandClock(), InlineWorker()
+        self.state, self.store = State(folder / "state.sqlite"), MemoryStore()
+        self.state.open()
+
+    @asynccontextmanager
+    async def hub(self) -> AsyncIterator[House]:
+        """A life, opened as ``app`` does."""
+        async with house(self.files, self.clock) as hub:
+            await reopen(hub.journal, hub.marks, self.store, self.worker, self.state, self.worker)
+            yield hub
+
+    async def follow(self, hub: House, *, store: bool = True) -> None:
+        """Account and, if wanted, store take in all there is."""
+        account = AccountFollower(self.state, self.worker)
+        after = await account.start()
+        entries = await hub.entries()
+        await account.take([entry for entry in entries if entry.lsn > after], hub.journal.durable)
+        if store:
+            self.store.take(entries, hub.journal.durable)
+
+    def account(self) -> AccountRow:
+        (row,) = self.state.account.all()
+        return row
+
+    def flip(self, lsn: int) -> None:
+        """Damage one record."""
+        first = max(first for first in segments(DIRECTORY, self.files) if first <= lsn)
+        reader = Places(open_segment(DIRECTORY, self.files, first), first)
+        while reader.read():
+            pass
+        content = self.files.content(segment_path(DIRECTORY, first))
+        content[reader.places[lsn][0] + 30] ^= 1
+
+
+def lsn_of(kept: Iterable[Kept], seq: int) -> int:
+    return next(entry.lsn for entry in kept if entry.seq == seq)
+
+
+async def test_p10_what_the_store_has_is_not_asked_for_again(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        kept.append(intake.keep(*row(6, NOON, 99.0)))  # rejected: the store has nothing of it
+        kept.append(intake.keep(*framed(Event(7, NOON, "info", "hello"))))
+        intake.keep(*row(8))
+        await machine.follow(hub)
+    before = machine.account()
+    for seq in (3, 6, 7):
+        machine.flip(lsn_of(kept, seq))
+    async with machine.hub() as hub:
+        opening = hub.open(epoch=1, acked=0, first=1, next=9)
+        assert (opening.welcome.through, opening.welcome.held) == (8, ())
+        assert machine.account() == before
+
+
+async def test_p10_what_only_the_store_had_come_to_is_booked_by_the_account(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        machine.store.take(await hub.entries(), hub.journal.durable)
+    machine.flip(lsn_of(kept, 3))
+    async with machine.hub() as hub:
+        assert hub.open(epoch=1, acked=0, first=1, next=6).welcome.through == 5
+        await machine.follow(hub)
+    assert (machine.account().kept.pairs(), machine.account().received) == ([(1, 5)], 5)
+    assert machine.store.counts()[1] == {("device", 1): 5}
+
+
+async def test_p10_some_are_in_the_store_and_some_above_its_cursor(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES[:3]]
+        await machine.follow(hub)
+        kept += [intake.keep(*batch) for batch in BATCHES[3:]]
+        intake.keep(*row(6))
+        await machine.follow(hub, store=False)
+    for seq in (2, 4):
+        machine.flip(lsn_of(kept, seq))
+    async with machine.hub() as hub:
+        opening = hub.open(epoch=1, acked=0, first=1, next=7)
+        assert (opening.welcome.through, opening.welcome.held) == (3, ((5, 6),))
+        assert (machine.account().kept.pairs(), machine.account().received) == ([(1, 3), (5, 6)], 5)
+        opening.intake.keep(*BATCHES[3])
+        await machine.follow(hub)
+    assert machine.account().received == 6 == machine.store.counts()[1]["device", 1]
+
+
+async def test_p10_what_the_store_had_not_come_to_is_sent_again_and_counted_once(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        await machine.follow(hub, store=False)
+    machine.flip(lsn_of(kept, 3))
+    async with machine.hub() as hub:
+        assert machine.account().kept.pairs() == [(1, 2), (4, 5)]
+        assert machine.account().received == 4
+        opening = hub.open(epoch=1, acked=0, first=1, next=6)
+        assert (opening.welcome.through, opening.welcome.held) == (2, ((4, 5),))
+        opening.intake.keep(*BATCHES[2])
+        await machine.follow(hub)
+    assert machine.account().kept.pairs() == [(1, 5)]
+    assert machine.account().received == 5
+    assert machine.store.counts()[1] == {("device", 1): 5}
+
+
+async def test_p10_what_nobody_has_any_more_is_booked_as_lost_and_the_ledger_balances(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        await machine.follow(hub, store=False)
+        intake.keep(*row(6))  # the account has not come to it
+        await hub.entries()
+    machine.flip(lsn_of(kept, 3))
+    async with machine.hub() as hub:
+        assert hub.open(epoch=1, acked=6, first=7, next=7).welcome.through == 6
+        (gap,) = [entry for entry in await hub.entries() if isinstance(entry, Gap)]
+        assert (gap.dropped.first, gap.dropped.last, gap.lost) == (3, 3, True)
+        await machine.follow(hub)
+    booked = machine.account()
+    assert (booked.kept.pairs(), booked.lost.pairs()) == ([(1, 2), (4, 6)], [(3, 3)])
+    assert booked.received == 5 == machine.store.counts()[1]["device", 1]
+
+
+async def test_p10_damage_under_newer_marks_is_open_again(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        hub.ingest.roll()
+        intake.keep(*row(6))
+        await machine.follow(hub, store=False)
+    machine.flip(lsn_of(kept, 3))
+    async with machine.hub() as hub:
+        assert [(one.first_lsn, one.last_lsn) for one in hub.journal.damage] == [(lsn_of(kept, 3),) * 2]
+        opening = hub.open(epoch=1, acked=0, first=1, next=7)
+        assert (opening.welcome.through, opening.welcome.held) == (2, ((4, 6),))
+        opening.intake.keep(*BATCHES[2])
+        await machine.follow(hub)
+    assert machine.account().received == 6 == machine.store.counts()[1]["device", 1]
+    async with machine.hub() as hub:
+        assert hub.open(epoch=1, acked=0, first=1, next=7).welcome.through == 6, "it is here again"
+
+
+async def test_p10_what_is_open_stays_open_over_another_restart(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        hub.ingest.roll()
+        intake.keep(*row(6))
+        await machine.follow(hub, store=False)
+    machine.flip(lsn_of(kept, 3))
+    async with machine.hub() as hub:
+        await machine.follow(hub)  # the store comes past the damage, the device does not come
+    async with machine.hub() as hub:
+        assert hub.open(epoch=1, acked=0, first=1, next=7).welcome.through == 2
+
+
+async def test_p10_damage_under_newer_marks_that_the_store_is_past_opens_nothing(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        hub.ingest.roll()
+        intake.keep(*row(6))
+        await machine.follow(hub)
+    machine.flip(lsn_of(kept, 3))
+    async with machine.hub() as hub:
+        assert hub.open(epoch=1, acked=0, first=1, next=7).welcome.through == 6
+
+
+async def test_p10_an_epoch_whose_record_is_lost_is_not_given_again(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        hub.open()
+        opening = hub.open()  # without an epoch: a fresh one
+        assert opening.welcome.epoch == 2
+        hub.ingest.roll()
+        await hub.entries()
+    given = 4  # marks, the first epoch, its birth, the second epoch
+    machine.flip(given)
+    async with machine.hub() as hub:
+        assert [(one.first_lsn, one.last_lsn) for one in hub.journal.damage] == [(given, given)]
+        assert hub.open().welcome.epoch == 3
+
+
+async def test_p10_a_lost_batch_takes_what_was_rejected_of_it_along_and_brings_it_back(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    batch = row(2, NOON, 20.0, 200.0)  # the second reading is out of range
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        intake.keep(*BATCHES[0])
+        kept = intake.keep(*batch)
+        intake.keep(*row(3))
+        await machine.follow(hub, store=False)
+    assert (machine.account().received, machine.account().rejected) == (4, {"out_of_range": 1})
+    machine.flip(kept.lsn)
+    async with machine.hub() as hub:
+        assert (machine.account().received, machine.account().rejected) == (2, {})
+        assert machine.state.quarantine.count() == 0
+        hub.open(epoch=1, acked=0, first=1, next=4).intake.keep(*batch)
+        await machine.follow(hub)
+    assert (machine.account().received, machine.account().rejected) == (4, {"out_of_range": 1})
+    assert machine.state.quarantine.count() == 1
+
+
+async def test_p10_damaged_marks_of_an_older_segment_open_nothing(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        intake.keep(*BATCHES[0])
+        hub.ingest.roll()
+        marks = hub.journal.segment
+        intake.keep(*BATCHES[1])
+        hub.ingest.roll()
+        await hub.entries()
+    machine.flip(marks)
+    assert look_back(DIRECTORY, machine.files, 0) is None
+
+
+async def test_p10_nothing_is_opened_without_marks_before_the_damage(tmp_path: Path) -> None:
+    """The segments before are collected: their numbers would all be open."""
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES[:2]]
+        hub.ingest.roll()
+        marks = hub.journal.segment
+        kept.append(intake.keep(*BATCHES[2]))
+        hub.ingest.roll()
+        await hub.entries()
+    machine.files.remove(segment_path(DIRECTORY, 1))
+    machine.flip(marks)
+    machine.flip(lsn_of(kept, 3))
+    assert look_back(DIRECTORY, machine.files, 0) is None
