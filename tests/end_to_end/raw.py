@@ -1,8 +1,8 @@
 """A device cut down to its link: it says what a test tells it to, right or wrong, over real TLS."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 import cbor2
 import trio
 
-from hub.client.dial import Socket, SocketClosed, Target, dial
+from hub.client.dial import Socket, SocketClosed, Target, Unreachable, dial
 from hub.wire.codec import decode_hub, encode
 from hub.wire.messages import DEVICE_PATH, Ack, Declared, DeviceMessage, Welcome
 from hub.wire.session import DeviceSession
 
 ANSWER_SECONDS = 20.0  # a loaded machine
+TRIES = 5  # to dial: the hub gives TLS and request 5 s each
 
 MODEL = """\
 description = "What the tests of wrong input pretend to be."
@@ -98,6 +99,20 @@ async def opened(target: Target, token: str | None, session: DeviceSession | Non
     """A link on which nothing was said yet."""
     async with dial(replace(target, token=token), DEVICE_PATH) as socket:
         yield Raw(socket, session or DeviceSession())
+
+
+@asynccontextmanager
+async def patiently(open_link: Callable[[], AbstractAsyncContextManager[T]]) -> AsyncIterator[T]:
+    """What the block of ``open_link`` is given; dials again where the hub is too busy for its own deadlines."""
+    async with AsyncExitStack() as stack:
+        for left in reversed(range(TRIES)):
+            try:
+                link = await stack.enter_async_context(open_link())
+                break
+            except Unreachable:
+                if not left:
+                    raise
+        yield link
 
 
 @asynccontextmanager

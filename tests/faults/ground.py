@@ -3,6 +3,7 @@
 import json
 import statistics
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from hub.ports import SystemClock, SystemRandomness, TcpStreams
 from hub.wire.messages import Ack, Row, Welcome
 from hub.wire.session import DeviceSession
 from tests.end_to_end.processes import HubProcess
-from tests.end_to_end.raw import Raw, hello
+from tests.end_to_end.raw import Raw, hello, opened, patiently
 from tests.end_to_end.standing import Standing, standing
 from tests.faults.lab import Failed, Figures, Lab
 from tests.faults.proxy import Connection, Proxy
@@ -135,10 +136,15 @@ class Ground:
                 device.offer(row, trio.current_time())
         return self.figures.produced - before
 
-    def session(self, streamer: Streamer) -> DeviceSession:
-        """What the device knows of its numbers."""
-        spool = streamer.device.spool
-        return DeviceSession(spool.epoch, spool.log, spool.acked, spool.first, spool.next)
+    def raw(self, streamer: Streamer) -> AbstractAsyncContextManager[Raw]:
+        """An open link, with what the device knows of its numbers."""
+        target, spool = self.through(streamer), streamer.device.spool
+
+        def dial() -> AbstractAsyncContextManager[Raw]:
+            numbers = DeviceSession(spool.epoch, spool.log, spool.acked, spool.first, spool.next)
+            return opened(target, target.token, numbers)
+
+        return patiently(dial)
 
     async def hello(self, raw: Raw, streamer: Streamer, *, forget: bool = False) -> None:
         """Say hello for a device, and take in what welcome says; ``forget``: not what is settled."""

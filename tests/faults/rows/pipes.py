@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import trio
 
-from tests.end_to_end.raw import Raw, opened
+from tests.end_to_end.raw import Raw
 from tests.end_to_end.standing import counted
 from tests.faults.ground import PATIENCE_SECONDS, Ground, Streamer, on_the_network, until
 from tests.faults.lab import Failed, Figures, Lab, Row
@@ -45,8 +45,10 @@ async def shaped(ground: Ground) -> Figures:
         await until(lambda device=streamer.device: device.linked)  # type: ignore[misc]
         before = streamer.connection.up.passed
         began = trio.current_time()
-        with trio.fail_after(PATIENCE_SECONDS):
+        with trio.move_on_after(PATIENCE_SECONDS) as limit:
             await streamer.device.emptied()
+        if limit.cancelled_caught:
+            raise Failed(f"{shape.name}: {readings} readings take more than {PATIENCE_SECONDS:g} s", figures)
         took = trio.current_time() - began
         sent = streamer.connection.up.passed - before
         if shape.name == "plain":
@@ -109,15 +111,14 @@ async def _sent_again(ground: Ground, name: str) -> int:
     """Send, hear no ack, come back, and send all of it again though welcome says that it is there; how many batches."""
     streamer = await ground.streamer(name)
     spool, batches = streamer.device.spool, BATCHES
-    target = ground.through(streamer)
     await ground.backlog(streamer, batches // 2)
-    async with opened(target, target.token, ground.session(streamer)) as raw:
+    async with ground.raw(streamer) as raw:
         await ground.hello(raw, streamer)
         streamer.connection.down.blackhole = True
         await _say_all(raw, streamer)
         await ground.hub_has(name, batches)
         streamer.connection.end(reset=True)
-    async with opened(target, target.token, ground.session(streamer)) as raw:
+    async with ground.raw(streamer) as raw:
         await ground.hello(raw, streamer, forget=True)
         spool.rewind()
         await _say_all(raw, streamer)

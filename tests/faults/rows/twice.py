@@ -6,7 +6,6 @@ import trio
 
 from hub.client.errors import SocketClosed
 from hub.wire.errors import CloseCode
-from tests.end_to_end.raw import opened
 from tests.faults.ground import PATIENCE_SECONDS, Ground, Streamer, on_the_network, spread, until
 from tests.faults.lab import Failed, Figures, Row
 
@@ -33,9 +32,9 @@ class Logins:
     async def link(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Log in, send what is there without haste, and hear acks, until the hub closes; started when welcomed."""
         ground, streamer, number = self._ground, self._streamer, len(self._said)
-        spool, target = streamer.device.spool, ground.through(streamer)
+        spool = streamer.device.spool
         try:
-            async with opened(target, target.token, ground.session(streamer)) as raw:
+            async with ground.raw(streamer) as raw:
                 self._said.append(trio.current_time())
                 await ground.hello(raw, streamer)
                 frames = []
