@@ -17,6 +17,7 @@ from hub.query import Question
 from hub.wire.messages import Row
 from tests.end_to_end.processes import HubProcess
 from tests.faults.disturbed import must, target_of
+from tests.faults.lab import Failed
 from tests.faults.streaming import Counting, Fleet, enrol, settled
 
 DEVICES = 8
@@ -69,8 +70,11 @@ async def answers(hub: HubProcess) -> dict[str, Any]:
 
 
 def ask(hub: HubProcess) -> dict[str, Any]:
-    """``answers``, from outside."""
-    return trio.run(answers, hub)
+    """``answers``, from outside; Failed when the store does not get there."""
+    try:
+        return trio.run(answers, hub)
+    except* trio.TooSlowError:
+        raise Failed(f"the store does not answer as it should within {REBUILT_SECONDS:g} s") from None
 
 
 def flip(path: Path, share: float = 0.5) -> None:
