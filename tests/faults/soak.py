@@ -238,6 +238,8 @@ def soak(duration: str, evidence: Path | None, command: Sequence[str] = (*TELEME
             figures = Soak(length, folder, Path(scratch), command).run()
         except Failed as failed:
             why, figures = str(failed), failed.figures
+        except (RuntimeError, OSError, trio.TooSlowError) as error:  # a hub that does not start, or does not answer
+            why = f"{type(error).__name__}: {error}"
     row: dict[str, Any] = {"name": f"F30 soak of {duration}", "passed": not why, "figures": figures}
     if why:
         print(f"soak: FAILED: {why}", file=sys.stderr)
