@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-START_SECONDS = 30.0  # a loaded machine importing DuckDB for the first time
-STOP_SECONDS = 30.0
+START_SECONDS = 90.0  # a loaded machine importing DuckDB for the first time
+STOP_SECONDS = 90.0
 TELEMETRIO = (sys.executable, "-m", "hub.cli")
 
 

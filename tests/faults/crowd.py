@@ -19,7 +19,7 @@ from tests.faults.light import LightDialler
 from tests.faults.witness import GroupRecord, WitnessedMemory, WitnessedSource
 
 #: Devices have a processor each, these share one: with more handshakes at once each would take longer than a hub waits.
-DIALS_AT_ONCE = 200
+DIALS_AT_ONCE = 100
 ENROLLED_AT_ONCE = 16
 FILES = 8_192  # descriptors, where the machine allows them: some thousand links
 

@@ -14,6 +14,8 @@ TOLERANCES = {"rss_mb": 30.0, "descriptors": 120.0, "tasks": 120.0}
 #: is archived, the allocator. The longer the lives, the less it hides.
 ONCE = {"rss_mb": 6.0, "descriptors": 2.0, "tasks": 2.0}
 
+CORRELATED = 10  # looks in a row that say much the same: links that were lost come back over some 20 s
+
 
 @dataclass(frozen=True, eq=False)
 class Look:
@@ -66,7 +68,7 @@ def slope(looks: Sequence[Look], name: str) -> tuple[float, float]:
         return 0.0, float("inf")
     found, *_ = np.linalg.lstsq(matrix, wanted, rcond=None)
     left = wanted - matrix @ found
-    variance = float(left @ left) / (len(chosen) - len(columns))
+    variance = CORRELATED * float(left @ left) / (len(chosen) - len(columns))
     spread = np.linalg.pinv(matrix.T @ matrix)[0, 0]
     return float(found[0]), 2 * float(np.sqrt(variance * spread))
 

@@ -28,7 +28,7 @@ CUT_SECONDS = 120.0  # mean life of a link
 ON_SECONDS = (60.0, 600.0)  # how long a device is on
 RAMP = 100.0  # devices that are switched on each second
 TOLD_SECONDS = 1.0
-DIALS_AT_ONCE = 64
+DIALS_AT_ONCE = 16  # as a fleet does: each handshake takes longer the more there are, and a hub waits for 5 s
 CLOSE_SECONDS = 120.0  # for a spool on a slow disk; its directory is free again only then
 
 

@@ -68,7 +68,7 @@ def restarted(lab: Lab) -> Figures:
     rounds, devices = (1, 100) if lab.quick else (2, 500)
 
     async def disturb(hub: HubProcess, crowd: Crowd) -> Figures:
-        back: list[list[float]] = []
+        back: list[Sequence[float]] = []
         for _ in range(rounds):
             await _all_linked(crowd)
             moment = trio.current_time()
