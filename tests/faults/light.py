@@ -75,7 +75,7 @@ class LightSocket:
 
     async def send(self, frame: bytes) -> None:
         """Send one frame."""
-        await self._write(masked([frame], os.urandom(4)))
+        await self._write(masked(frame, os.urandom(4)))
 
     async def receive(self) -> bytes:
         """The next frame; SocketClosed when the link has ended."""
@@ -137,7 +137,7 @@ class LightSocket:
         del buffer[:at]
 
     async def _control(self, kind: int, payload: bytes) -> None:
-        frame = bytearray(masked([payload[:125]], os.urandom(4)))
+        frame = bytearray(masked(payload[:125], os.urandom(4)))
         frame[0] = 0x80 | kind
         await self._write(bytes(frame))
 
