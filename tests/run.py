@@ -1,4 +1,4 @@
-"""``./run test``: every test, in two processes; arguments go to pytest. ``-o json``: one line of JSON on stdout."""
+"""``./run test``: every test, in three processes; arguments go to pytest. ``-o json``: one line of JSON on stdout."""
 
 import contextlib
 import json
@@ -11,6 +11,8 @@ import pytest
 
 #: What real servers the tests want, and what to install for them. In CI (CI=true) a missing one fails its tests.
 SERVERS = {"victoria-metrics": "victoria-metrics", "tmux": "tmux", "nginx": "nginx-light", "strace": "strace"}
+
+WORKERS = "3"  # on two cores: many tests wait for other processes
 
 
 class Tally:
@@ -40,7 +42,8 @@ def main(arguments: list[str]) -> int:
         print(f"some tests will be skipped; to run them: apt-get install {' '.join(missing)}", file=sys.stderr)
     tally = Tally()
     began = time.monotonic()
-    workers = [] if any(argument.startswith(("-n", "-x", "--pdb")) for argument in arguments) else ["-n", "2"]
+    chosen = any(argument.startswith(("-n", "-x", "--pdb")) for argument in arguments)
+    workers = [] if chosen else ["-n", WORKERS, "--dist", "worksteal"]
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         code = int(pytest.main([*workers, *arguments], plugins=[tally]))
     if as_json:

@@ -5,6 +5,7 @@
 ``stored.ndjson``  what ``telemetrio query n x -o ndjson`` answered in the end: device, metric, time, value
 ``stored.jsonl``   or, where a row asked the hub itself: {"line", "device", "n": [...]}
 ``ledger.json``    what ``telemetrio ledger --verify -o json`` said, where readings may expire
+``booked.jsonl``   {"line", "device", "n": [...]}  destroyed on purpose, and booked by the ledger as lost at the hub
 
 Devices send rows of two readings: ``n`` counts, so that a stored value says which reading it is; ``x`` has random bits.
 ``line`` counts the lines of a file; the last one of what was sent or acked is ``{"line", "end": true}``: a line that
@@ -53,9 +54,15 @@ def recount(folder: Path) -> dict[str, int]:
     for line in _lines(folder / "acked.jsonl"):
         missing += line.get("missing", 0)
         acked.update((line["device"], n) for n in line.get("n", ()))
+    destroyed: set[Key] = set()
+    if (folder / "booked.jsonl").exists():
+        for line in _lines(folder / "booked.jsonl", ends=False):
+            missing += line.get("missing", 0)
+            destroyed.update((line["device"], n) for n in line.get("n", ()))
     stored, gaps = _stored(folder)
+    gaps += len(destroyed & stored.n.keys())  # the ledger tells of losses that are none
     booked = _booked(folder / "ledger.json")
-    return _compare(sent, acked, stored, booked) | {"missing_lines": missing + gaps}
+    return _compare(sent, acked - destroyed, stored, booked) | {"missing_lines": missing + gaps}
 
 
 def _compare(
