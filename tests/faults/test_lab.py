@@ -93,6 +93,16 @@ def test_what_the_ledger_has_booked_as_expired_is_not_lost_and_no_more_than_that
     assert recount(folder)["lost"] == 1
 
 
+def test_what_was_destroyed_and_booked_as_lost_may_be_absent_and_must_be(folder: Path) -> None:
+    Record(folder / "booked.jsonl").write("d", [0])
+    assert wrong(recount(folder))
+    stored = (folder / "stored.ndjson").read_text().splitlines()
+    (folder / "stored.ndjson").write_text("\n".join(stored[2:]) + "\n")
+    assert not wrong(recount(folder))
+    (folder / "booked.jsonl").unlink()
+    assert recount(folder)["lost"] == 2
+
+
 def test_the_checker_is_a_command_that_fails(folder: Path) -> None:
     command = [sys.executable, "-m", "tests.faults.record", str(folder)]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
