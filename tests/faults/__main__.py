@@ -21,7 +21,7 @@ from tests.faults.lab import PLANTS, SIMULATED, TOTALS, Lab, Row
 
 SEED = 20261122
 SEEDS, QUICK_SEEDS = 420, 50  # of F28; F3 runs a fifth of that beside: 504 in all
-QUICK_PLANTS = ("ack-before-sync", "apply-before-sync", "no-deduplication")  # planted with --quick: soon found
+QUICK_PLANTS = ("ack-before-sync", "window-ignored", "no-deduplication")  # planted with --quick: soon found
 QUICK = ("F28",)  # rows that are part of --quick beside those that say so themselves
 MEMORY = Path("/dev/shm")
 USAGE, NOT_CAUGHT = 2, 3  # exit codes
