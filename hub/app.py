@@ -42,7 +42,7 @@ from hub.journal import Journal, JournalFailed
 from hub.log import configure
 from hub.model import Model, ModelError
 from hub.ports import Ports, Worker
-from hub.preflight import device_models, mirror_token, server_tls
+from hub.preflight import allow_files, device_models, mirror_token, server_tls
 from hub.query import Columns, Question
 from hub.serving import House, serve_house
 from hub.state import State, StateError
@@ -72,6 +72,7 @@ def serve(settings: Settings, ports: Ports | None = None) -> int:
     configure(settings.log.level, settings.log.format)
     gc.freeze()
     gc.set_threshold(*COLLECT)
+    allow_files(settings)
     try:
         trio.run(_until_signal, settings, ports or Ports())
     except HubError as error:

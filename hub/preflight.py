@@ -1,6 +1,7 @@
 """What the settings name and a hub needs before it starts: certificate, models, the mirror's token. It is opened here
 alone, so that ``hub check`` and ``hub serve`` say the same of it."""
 
+import resource
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -42,6 +43,22 @@ def mirror_token(settings: Settings) -> str:
     except OSError as error:
         text = f"{settings.path(file)}: {error.strerror}: correct mirror.token_file, or remove it"
         raise HubError(text, usage=True) from None
+
+
+OWN_FILES: Final = 512  # descriptors besides those of links: journal, stores, HTTP, half-open connections
+
+
+def allow_files(settings: Settings) -> int:
+    """Raise the soft limit of open files to what the links allowed take, as far as the hard one lets it (many systems
+    begin at 1,024); how many may be open now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.limits.links + settings.limits.half_open + OWN_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft
 
 
 _LOOKS: Final[tuple[Callable[[Settings], object], ...]] = (server_tls, device_models, mirror_token)
