@@ -118,7 +118,8 @@ def _template(scratch: Path) -> Path:
 def _chosen(options: argparse.Namespace, there: list[Row]) -> list[Row]:
     if options.only:
         return [row for row in there if row.number in options.only.split(",")]
-    return [row for row in there if row.quick or row.number in QUICK or not options.quick]
+    usual = [row for row in there if not row.apart]
+    return [row for row in usual if row.quick or row.number in QUICK or not options.quick]
 
 
 def _all(options: argparse.Namespace, there: list[Row], lab: Lab) -> list[Plain]:

@@ -57,7 +57,7 @@ class Row:
 
     For who runs them all: ``seconds`` that it takes on two free cores, and with a planted bug (the longest comes first;
     a bug that several rows find is planted where it is found soonest); ``alone``: it wants the whole machine;
-    ``quick``: part of ``--quick``.
+    ``quick``: part of ``--quick``; ``apart``: it runs only when ``--only`` names it, because it takes too long.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Row:
     plant_seconds: float = 10.0
     alone: bool = False
     quick: bool = False
+    apart: bool = False
 
     @property
     def number(self) -> str:

@@ -199,7 +199,7 @@ def _spread(name: str, seconds: Sequence[float]) -> Figures:
 
 
 ROWS = [
-    Row("L10 all links cut at once", all_cut),
-    Row("F23 hub stopped under load", stopped_under_load),
-    Row("F24 hub restarted under a crowd", restarted),
+    Row("L10 all links cut at once", all_cut, seconds=200.0, alone=True, apart=True),
+    Row("F23 hub stopped under load", stopped_under_load, seconds=60.0),
+    Row("F24 hub restarted under a crowd", restarted, seconds=80.0),
 ]
