@@ -9,6 +9,7 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 
 from hub.wire.codec import decode_hub, encode
 from hub.wire.messages import DEVICE_PATH, SUBPROTOCOL, Ack, Declared, Hello, Welcome
@@ -18,7 +19,7 @@ UPGRADE = (
     "Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {subprotocol}\r\n"
     "Authorization: Bearer {token}\r\n\r\n"
 )
-READ_BYTES = 16_384  # one TLS record
+READ_BYTES = 65_536
 DIAL_SECONDS = 30.0
 
 
@@ -38,7 +39,10 @@ def masked(payload: bytes, mask: bytes) -> bytes:
 
 class Link:
     """One connection, welcomed; ``through`` and the window (``batches``, ``bytes``) follow the acks. After the welcome
-    nothing blocks: what the kernel does not take waits in ``unsent``."""
+    nothing blocks: what the kernel does not take waits in ``unsent``.
+
+    TLS is done in memory, as the devices' own client does it: all records of a burst go to the kernel in one call.
+    """
 
     def __init__(
         self, host: str, port: int, context: ssl.SSLContext | None, token: str, model: str, metrics: Sequence[Declared]
@@ -51,11 +55,14 @@ class Link:
         self._closed = ""
         self.socket = socket.create_connection((host, port), DIAL_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls: ssl.SSLObject | None = None
         if context is not None:
-            self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+            self._shake_hands(self._tls)
         key = b64encode(os.urandom(16)).decode()
         request = UPGRADE.format(path=DEVICE_PATH, host=host, key=key, subprotocol=SUBPROTOCOL, token=token)
-        self.socket.sendall(request.encode())
+        self._write(request.encode())
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             self._buffer += self._more()
         status = bytes(self._buffer[: self._buffer.index(b"\r\n")])
@@ -63,40 +70,61 @@ class Link:
         if b" 101 " not in status:
             raise RuntimeError(f"no upgrade: {status!r}")
         hello = Hello(model, None, None, 0, 1, 1, tuple(metrics), None, None, "benchmark", None)
-        self.socket.sendall(masked(encode(hello), self._mask))
+        self._write(masked(encode(hello), self._mask))
         while not self.batches:
             self._take(self._more())
         self.socket.setblocking(False)
 
-    def _more(self) -> bytes:
+    def _shake_hands(self, tls: ssl.SSLObject) -> None:
+        while True:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self.socket.sendall(self._outgoing.read())
+                self._incoming.write(self._received())
+            else:
+                self.socket.sendall(self._outgoing.read())
+                return
+
+    def _received(self) -> bytes:
         chunk = self.socket.recv(READ_BYTES)
         if not chunk:
             raise RuntimeError(f"closed by the hub {self._closed}")
         return chunk
 
+    def _more(self) -> bytes:
+        """What one receive brings; may be empty when that was a part of a record."""
+        chunk = self._received()
+        if self._tls is None:
+            return chunk
+        self._incoming.write(chunk)
+        plain = b""
+        with suppress(ssl.SSLWantReadError):
+            while self._incoming.pending or self._tls.pending():
+                plain += self._tls.read(READ_BYTES)
+        return plain
+
+    def _write(self, data: bytes) -> None:
+        if self._tls is not None:
+            self._tls.write(data)
+            data = self._outgoing.read()
+        self.unsent += data
+        self.flush()
+
     def send(self, payloads: Sequence[bytes]) -> None:
         """Frames of these payloads, back to back, in one write."""
-        self.unsent += b"".join([masked(payload, self._mask) for payload in payloads])
-        self.flush()
+        self._write(b"".join([masked(payload, self._mask) for payload in payloads]))
 
     def flush(self) -> None:
         """Write what the kernel takes."""
-        try:
+        with suppress(BlockingIOError):
             while self.unsent:
                 self.unsent = self.unsent[self.socket.send(self.unsent) :]
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError, BlockingIOError):
-            pass
 
     def receive(self) -> None:
         """Take in what has come."""
-        try:
-            while True:
-                chunk = self._more()
-                self._take(chunk)
-                if len(chunk) < READ_BYTES and not isinstance(self.socket, ssl.SSLSocket):
-                    return
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
-            pass
+        with suppress(BlockingIOError):
+            self._take(self._more())
 
     def _take(self, chunk: bytes) -> None:
         self._buffer += chunk

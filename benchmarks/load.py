@@ -56,8 +56,8 @@ class Flood:
         self._outstanding = 0  # bytes of these
         self.sent = 0
 
-    def fill(self) -> None:
-        """Another burst, where the window has room for it."""
+    def fill(self) -> bool:
+        """Send another burst, where the window has room for it; whether it had."""
         link = self.link
         while len(self._sizes) > self.sent - link.through:
             self._outstanding -= self._sizes.popleft()
@@ -75,6 +75,7 @@ class Flood:
             self.sent += 1
         if burst:
             link.send(burst)
+        return bool(burst)
 
     @property
     def done(self) -> bool:
@@ -122,12 +123,16 @@ def flood(links: Sequence[Link], shape: str, until: float) -> Sequence[Flood]:
     senders = [Flood(link, shape) for link in links]
     events = _watch(senders)
     while time.monotonic() < until or not all(sender.done for sender in senders):
+        filled = False
         for sender in senders:
             if time.monotonic() < until:
-                sender.fill()
+                filled = sender.fill() or filled
             sender.link.flush()
-        for key, _ in events.select(SELECT_SECONDS):
-            key.data.link.receive()
+            watched = selectors.EVENT_READ | (selectors.EVENT_WRITE if sender.link.unsent else 0)
+            events.modify(sender.link.socket, watched, sender)
+        for key, ready in events.select(0 if filled else SELECT_SECONDS):
+            if ready & selectors.EVENT_READ:
+                key.data.link.receive()
     return senders
 
 
