@@ -84,7 +84,7 @@ class LimitsSection(Section):
 class JournalSection(Section):
     group_ms: Annotated[float, Field(ge=0, le=10)] = 10.0
     segment_mb: Annotated[int, Field(ge=1)] = 64
-    tail_mb: Annotated[int, Field(ge=1)] = 32
+    tail_mb: Annotated[int, Field(ge=1)] = 64
 
 
 class StoreSection(Section):

@@ -49,7 +49,7 @@ class Latest:
                     and not verdict.rejections
                     and len(values) == track.width
                     and None not in values
-                    and (time > track.time or (epoch, seq) > track.order[1:3])
+                    and (time > track.time or _follows(epoch, seq, track.full))
                 ):
                     track.time = time
                     track.full = entry
@@ -87,6 +87,11 @@ class Latest:
                 self._shapes.clear()
             shape = self._shapes[key] = Shape(birth.metrics, self._models(birth.model))
         return shape
+
+
+def _follows(epoch: int, seq: int, full: Kept | None) -> bool:
+    """Whether a row of the same time is later than that one."""
+    return full is None or epoch > full.epoch or (epoch == full.epoch and seq > full.seq)
 
 
 def _merge_row(track: Track, kept: Kept, body: Row, time: int) -> bool:
