@@ -239,7 +239,7 @@ class Status(TypedDict):
     ack_ms_p99: float
     appended: int  # LSN
     durable: int  # LSN
-    received: int  # readings since the log began
+    received: int  # readings since the hub's start, as accepted and rejected
     accepted: int
     rejected: int
     duplicate: int  # frames since the hub's start
