@@ -10,7 +10,7 @@ import trio
 
 from hub.config import Settings
 from hub.ingest.marks import Marks
-from hub.journal import IdentityError, Journal, Reserve, log_id
+from hub.journal import Damage, IdentityError, Journal, Reserve, log_id
 from hub.ports import Ports, Worker
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
@@ -145,6 +145,7 @@ async def pass_cursors(journal: Journal, state: State, state_worker: Worker, sto
     if cursor > journal.appended:
         text = "the journal ends before what was taken from it: records are missing at its end"
         log.error(text, follower=name, cursor=cursor, journal=journal.appended)
+        journal.noticed([Damage(journal.segment, 0, 0, journal.appended + 1, cursor)])
         journal.skip_to(cursor)
 
 

@@ -6,10 +6,17 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import structlog
+
 from hub.config import Settings
 from hub.data_directory import HubError
 from hub.edge.certificates import CertificateError, server_context
+from hub.edge.listener import WAITING
 from hub.model import Model, ModelError, load_models
+
+OWN_FILES: Final = 512  # descriptors besides those of connections: journal, stores, HTTP
+
+log = structlog.get_logger(__name__)
 
 
 def server_tls(settings: Settings) -> ssl.SSLContext | None:
@@ -45,16 +52,17 @@ def mirror_token(settings: Settings) -> str:
         raise HubError(text, usage=True) from None
 
 
-OWN_FILES: Final = 512  # descriptors besides those of links: journal, stores, HTTP, half-open connections
-
-
 def allow_files(settings: Settings) -> int:
     """Raise the soft limit of open files to what the links allowed take, as far as the hard one lets it (many systems
     begin at 1,024); how many may be open now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = settings.limits.links + settings.limits.half_open + OWN_FILES
+    limits = settings.limits
+    needed = wanted = limits.links + (1 + WAITING) * limits.half_open + OWN_FILES
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
+    if wanted < needed:
+        log.warning("fewer files may be open than all links allowed would take: raise the hard limit (ulimit -Hn), or "
+                    "lower limits.links", allowed=wanted, needed=needed)  # fmt: skip
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         return wanted

@@ -98,6 +98,8 @@ class DeviceConversation:
         hello = await self._hello()
         device = self._identify(hello)
         self._visit.slot.free()
+        if self._visit.slot.evicted:
+            await trio.lowlevel.checkpoint()  # it ends here, before it takes anything over
         await self._hold_off(device)
         self._refuse_stale(device)
         try:

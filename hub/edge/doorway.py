@@ -23,7 +23,8 @@ WAIT_SECONDS: Final = 8.0
 class Counters:
     """Of connections, since the hub's start."""
 
-    accepted: int = 0
+    taken_in: int = 0  # accepted by the system; they wait for their turn
+    accepted: int = 0  # whose turn has come
     lost: int = 0  # ended by the network, by garbage or by a deadline
     crashed: int = 0  # an exception nobody expected; each is in the log
     evicted: int = 0  # half-open ones that made room for others
@@ -108,7 +109,7 @@ class Waiting:
     def __init__(self, limit: int, counters: Counters) -> None:
         self._limit = limit
         self._counters = counters
-        self._waiting: deque[tuple[float, trio.abc.Stream]] = deque()
+        self._waiting: deque[tuple[float, int, trio.abc.Stream]] = deque()
         self._changed = trio.Event()
 
     @property
@@ -122,28 +123,30 @@ class Waiting:
 
     def put(self, stream: trio.abc.Stream) -> None:
         """One more waits."""
-        self._waiting.append((trio.current_time(), stream))
+        self._counters.taken_in += 1
+        self._waiting.append((trio.current_time(), self._counters.taken_in, stream))
         self._tell()
 
-    async def take(self) -> trio.abc.Stream:
-        """Whose turn it is. Who has left, or waited too long, is let go on the way: it would only cost the others."""
+    async def take(self) -> tuple[trio.abc.Stream, int]:
+        """Whose turn it is, and its number in the order of coming, at whatever door. Who has left, or waited too long,
+        is let go on the way: it would only cost the others."""
         while True:
             while self._waiting:
-                since, stream = self._waiting.popleft()
+                since, number, stream = self._waiting.popleft()
                 self._tell()
                 if gone(stream):
                     self._counters.left += 1
                 elif trio.current_time() - since > WAIT_SECONDS:
                     self._counters.overdue += 1
                 else:
-                    return stream
+                    return stream, number
                 await _drop(stream)
             await self.changed()
 
     async def aclose(self) -> None:
         """Let go of everybody."""
         while self._waiting:
-            await _drop(self._waiting.popleft()[1])
+            await _drop(self._waiting.popleft()[2])
 
     def _tell(self) -> None:
         self._changed.set()

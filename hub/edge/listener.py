@@ -116,13 +116,12 @@ class Supervisor:
         """One for each turn of the scheduler: a hub that is busy with handshakes takes on no more than it finishes."""
         while True:
             await self.half_open.room()
-            nursery.start_soon(self.serve, await waiting.take())
+            nursery.start_soon(self.serve, *await waiting.take())
             await trio.lowlevel.checkpoint()
 
-    async def serve(self, transport: trio.abc.Stream) -> None:
-        """One connection; the boundary."""
+    async def serve(self, transport: trio.abc.Stream, number: int) -> None:
+        """One connection; the boundary. ``number``: in the order in which they were accepted."""
         self.counters.accepted += 1
-        number = self.counters.accepted
         self.connections += 1
         address = address_of(transport)
         stream = QuickStream(transport) if isinstance(transport, trio.SocketStream) else transport

@@ -17,7 +17,8 @@ AT_ONCE: Final = 64  # connections that are accepted in one turn of the schedule
 
 
 def accept_more(listener: trio.abc.Listener[trio.abc.Stream], most: int) -> Iterator[trio.SocketStream]:
-    """The connections that wait already, without waiting; at most so many. Raises OSError as ``accept`` does."""
+    """The connections that wait already, without waiting; at most so many. What stays wrong, the next ``accept``
+    tells."""
     if not isinstance(listener, trio.SocketListener):
         return
     listening = socket.socket(fileno=listener.socket.fileno())
@@ -25,7 +26,7 @@ def accept_more(listener: trio.abc.Listener[trio.abc.Stream], most: int) -> Iter
         for _ in range(min(most, AT_ONCE)):
             try:
                 accepted, _ = listening.accept()
-            except (BlockingIOError, ConnectionAbortedError):
+            except OSError:
                 return
             accepted.setblocking(False)
             yield trio.SocketStream(trio.socket.from_stdlib_socket(accepted))

@@ -42,21 +42,24 @@ async def reopen(
     """Bring marks and account to what is here. Comes after ``Marks.recover`` and before the first hello."""
     try:
         cursor = await store_worker.run(store.open)
-    except StoreError:
-        return  # what it has cannot be asked: nothing is opened that it might have
-    older = await journal.reading.run(look_back, journal.directory, journal.files, cursor)
+        older = await journal.reading.run(look_back, journal.directory, journal.files, cursor)
+        lost = _Lost(_ranges([*journal.damage, *(() if older is None else older.damage)]))
+        await store_worker.run(_ask, store, lost)
+    except StoreError as error:
+        log.error("the store cannot be asked what it has: what was booked is not asked for again", why=str(error))
+        await state_worker.run(_settle_booked, marks, state)
+        return
     if older is not None:
         await journal.reading.run(reconsider, marks, older)
         for damage in older.damage:
             log.error("the journal is damaged, before its newest marks", **asdict(damage))
         journal.noticed(older.damage)
-    lost = _Lost(_ranges(journal.damage))
     if not lost.ranges:
         return
-    await store_worker.run(_ask, store, lost)
     for key, seqs in lost.stored.items():
         _settle(numbering_of(marks, *key), Ranges((seq, seq) for seq in seqs))
-    beyond = any(last > cursor for _, last in lost.ranges)
+    booked = await state_worker.run(state.cursors.get, "account")  # what lies above it, nobody has to forget
+    beyond = any(last > cursor and first <= booked for first, last in lost.ranges)
     await state_worker.run(_learn, state, lost)
     await state_worker.run(_forget, journal, marks, state, lost, beyond)
     if older is not None:
@@ -79,6 +82,12 @@ def _settle(numbering: Numbering | None, seqs: Ranges) -> None:
     if numbering is not None:
         for first, last in seqs:
             numbering.settle(first, last)
+
+
+def _settle_booked(marks: Marks, state: State) -> None:
+    """Nothing is open that the account has: the store may have it, too, and would have it twice."""
+    for row in state.account.open():
+        _settle(numbering_of(marks, row.device, row.epoch), row.kept)
 
 
 def _learn(state: State, lost: _Lost) -> None:

@@ -57,7 +57,7 @@ class Door:
     async def open(self) -> None:
         while True:
             await self.half_open.room()
-            stream = await self.waiting.take()
+            stream, _ = await self.waiting.take()
             await trio.sleep(HANDSHAKE_SECONDS)
             try:
                 await stream.send_all(b"welcome")
@@ -125,7 +125,7 @@ async def test_those_who_have_left_cost_nothing() -> None:
                     await trio.sleep(0.01)
             for stream in came:
                 waiting.put(stream)
-            assert await waiting.take() is came[3]
+            assert await waiting.take() == (came[3], 4)
     assert counters.left == 3
     assert [stream.socket.fileno() for stream in came[:3]] == [-1, -1, -1]
     await came[3].aclose()

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from hub.data_directory import pass_cursors
 from hub.followers.account import AccountFollower
 from hub.journal.archive import open_segment
 from hub.journal.lookback import look_back
 from hub.journal.segments import segment_path, segments
 from hub.ports import InlineWorker
 from hub.state import AccountRow, State
+from hub.store.base import StoreError
 from hub.store.memory import MemoryStore
 from hub.upkeep.reopen import reopen
 from hub.wire.kept import Gap, Kept
@@ -38,6 +40,7 @@ class Machine:
     async def hub(self) -> AsyncIterator[House]:
         """A life, opened as ``app`` does."""
         async with house(self.files, self.clock) as hub:
+            await pass_cursors(hub.journal, self.state, self.worker, self.store)
             await reopen(hub.journal, hub.marks, self.store, self.worker, self.state, self.worker)
             yield hub
 
@@ -62,6 +65,15 @@ class Machine:
             pass
         content = self.files.content(segment_path(DIRECTORY, first))
         content[reader.places[lsn][0] + 30] ^= 1
+
+    def cut(self, lsn: int) -> None:
+        """The newest segment ends before this record."""
+        first = segments(DIRECTORY, self.files)[-1]
+        reader = Places(open_segment(DIRECTORY, self.files, first), first)
+        while reader.read():
+            pass
+        path = segment_path(DIRECTORY, first)
+        self.files.damage(path, bytes(self.files.content(path)[: reader.places[lsn][0]]))
 
 
 def lsn_of(kept: Iterable[Kept], seq: int) -> int:
@@ -270,3 +282,60 @@ async def test_p10_nothing_is_opened_without_marks_before_the_damage(tmp_path: P
     machine.flip(marks)
     machine.flip(lsn_of(kept, 3))
     assert look_back(DIRECTORY, machine.files, 0) is None
+
+
+async def test_p10_a_journal_that_is_cut_cleanly_asks_for_nothing_that_the_store_has(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        await machine.follow(hub)
+    machine.cut(lsn_of(kept, 4))  # a whole number of records is left: nothing looks damaged
+    async with machine.hub() as hub:
+        assert [(one.first_lsn, one.last_lsn) for one in hub.journal.damage] == [(lsn_of(kept, 4), lsn_of(kept, 5))]
+        assert hub.open(epoch=1, acked=0, first=1, next=6).welcome.through == 5
+        await machine.follow(hub)
+    assert machine.account().received == 5 == machine.store.counts()[1]["device", 1]
+
+
+@pytest.mark.parametrize("call", ["open", "batches"])
+async def test_p10_nothing_that_was_booked_is_asked_for_again_while_the_store_cannot_say(
+    tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        await machine.follow(hub)
+    machine.flip(lsn_of(kept, 3))
+
+    def fails(*_: object) -> None:
+        raise StoreError("a block cannot be read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(machine.store, call, fails)
+        async with machine.hub() as hub:
+            assert hub.open(epoch=1, acked=0, first=1, next=6).welcome.through == 5
+    assert machine.store.counts()[1] == {("device", 1): 5}
+
+
+async def test_p10_a_torn_tail_takes_nothing_out_of_quarantine(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        intake.keep(*BATCHES[0])
+        kept = intake.keep(
+            *row(2, NOON, 99.0),
+        )  # rejected: the store has nothing of it
+        intake.keep(*BATCHES[2])
+        await machine.follow(hub)
+        torn = intake.keep(*BATCHES[3])  # nobody has come to it
+        await hub.entries()
+    before = machine.account()
+    machine.flip(kept.lsn)
+    machine.flip(torn.lsn)
+    async with machine.hub() as hub:
+        opening = hub.open(epoch=1, acked=0, first=1, next=5)
+        assert opening.welcome.through == 3
+        assert machine.account() == before
+        assert machine.state.quarantine.count() == 1
