@@ -85,7 +85,8 @@ def _read(data: Path, files: Files) -> Claims:
         there = counts.get(key, 0)
         pending = max(0, row.accepted - row.expired - there)
         entries.append(ledger_entry(row, next, there, pending, row.expired))
-    return Claims(data / "journal", lsn, entries, stored, cursor, account == lsn)
+    # A hub that was killed had not booked all that is durable: what it says is held against that much of the journal.
+    return Claims(data / "journal", lsn, entries, stored, cursor, account <= lsn, account)
 
 
 def _last(journal: Path, files: Files) -> int:

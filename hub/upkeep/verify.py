@@ -31,7 +31,8 @@ class Claims:
     """What the hub says: its ledger, and what its store holds, at or after the record ``lsn``.
 
     ``cursor``: how far the store had come before ``stored`` was asked for; every accepted batch up to it must be there.
-    ``exact``: nothing has been appended since ``lsn``, so that the ledger must agree to the last reading.
+    ``exact``: nothing is in the ledger that came after ``lsn``, so that it must agree to the last reading.
+    ``booked``: how far that ledger had come, where a hub was killed before it had booked all (null: to ``lsn``).
     """
 
     journal: Path
@@ -40,6 +41,7 @@ class Claims:
     stored: Mapping[int, int]  # readings by LSN of their batch
     cursor: int
     exact: bool
+    booked: int | None = None
 
 
 @dataclass
@@ -94,11 +96,14 @@ def verify(claims: Claims, files: Files) -> Recount:
         expiry.count(key, row.accepted)
     accepted: dict[int, tuple[Key, int]] = {}
     released = Releases()
+    before: dict[Key, AccountRow] | None = None  # the rows as of what the hub's ledger had come to
     for entry in _entries(claims, files, recount, base.lsn):
         if isinstance(entry, Expired):
             expiry.see(entry, claims)
         if entry.lsn > claims.lsn:
             continue
+        if before is None and claims.booked is not None and entry.lsn > claims.booked:
+            before = {key: row.copy() for key, row in tally.rows.items()}
         recount.records += 1
         tally.bring(touched([entry]), {})
         if isinstance(entry, Kept):
@@ -120,7 +125,8 @@ def verify(claims: Claims, files: Files) -> Recount:
         for key, row in sorted(tally.rows.items()):
             if row.expired != (found := expiry.readings.get(key, 0)):
                 recount.problem(f"{key[0]} epoch {key[1]}: {row.expired} readings expired by record, {found} by count")
-    _compare_ledger(claims, tally.rows, accepted, pending, expiry.readings, recount)
+    _recount(claims, tally.rows, accepted, pending, expiry.readings, recount)
+    _compare_ledger(claims, tally.rows if before is None else before, recount)
     return recount
 
 
@@ -179,7 +185,7 @@ def _compare_store(
     return pending
 
 
-def _compare_ledger(
+def _recount(
     claims: Claims,
     rows: Mapping[Key, AccountRow],
     accepted: Mapping[int, tuple[Key, int]],
@@ -187,7 +193,7 @@ def _compare_ledger(
     expired: Mapping[Key, int],
     recount: Recount,
 ) -> None:
-    """The recounted entries, and where the hub's ledger says otherwise."""
+    """The recounted entries; each must balance."""
     claimed = {(entry["device"], entry["epoch"]): entry for entry in claims.entries}
     stored: dict[Key, int] = {}
     for lsn, (key, _) in accepted.items():
@@ -199,7 +205,13 @@ def _compare_ledger(
         recount.entries.append(entry)
         if not entry["balanced"]:
             recount.problem(f"{key[0]} epoch {key[1]}: {entry.get('problem')}")
-        for text in _differences(entry, said, claims.exact):
+
+
+def _compare_ledger(claims: Claims, rows: Mapping[Key, AccountRow], recount: Recount) -> None:
+    """Where the hub's ledger says otherwise than these rows, which are of the same record or of an older one."""
+    claimed = {(entry["device"], entry["epoch"]): entry for entry in claims.entries}
+    for key in sorted(rows):
+        for text in _differences(ledger_entry(rows[key], 0, 0, 0, 0), claimed.get(key), claims.exact):
             recount.problem(f"{key[0]} epoch {key[1]}: {text}")
     if claims.exact:
         for key in sorted(claimed.keys() - rows.keys()):
