@@ -23,7 +23,7 @@ FLAPPING: Final = 300.0  # seconds of pause after 4003
 HOPELESS: Final[dict[int, str]] = {
     CloseCode.UNAUTHORIZED: "the hub does not know its token; remove the token's file to have it enrolled anew",
     CloseCode.FORBIDDEN: "its token is not one for devices; remove the token's file to have it enrolled anew",
-    CloseCode.REVOKED: "its token has been revoked; remove the token's file to have it enrolled anew",
+    CloseCode.REVOKED: "its token has been revoked; an admin may enroll it again, with --save its token file",
     CloseCode.MODEL_REFUSED: "the hub refuses the model; make model and birth agree",
 }
 HOPELESS_STATUS: Final[dict[int, CloseCode]] = {401: CloseCode.UNAUTHORIZED, 403: CloseCode.FORBIDDEN}

@@ -18,7 +18,7 @@ def query(
         tuple[str, ...], Parameter(negative=(), show_default=False, help="Name or glob; may be repeated.")
     ] = (),
     label: Labels = (),
-    last: Annotated[str | None, Parameter(help="From so long ago until now: 15m, 2h, 7d.")] = None,
+    last: Annotated[str | None, Parameter(help="So long, until now or --until: 15m, 2h, 7d.")] = None,
     since: Annotated[str | None, Parameter(help="From then on: 2026-11-22T10:00:00Z, 2026-11-22, now-2h.")] = None,
     until: Annotated[str | None, Parameter(help="Up to then, itself left out.")] = None,
     every: Annotated[str | None, Parameter(help="One row for each so long a time: 1m, 1h.")] = None,
@@ -44,7 +44,11 @@ def query(
     if answer.truncated:
         print(f"telemetrio: only the newest {len(answer)} rows; ask for more with --limit", file=sys.stderr)
     if not len(answer):
-        print("telemetrio: nothing matches; 'telemetrio devices show NAME' tells what a device has", file=sys.stderr)
+        numbers = " (aggregates are of numbers, texts are left out)" if asked.aggregates or asked.every else ""
+        print(
+            f"telemetrio: nothing matches{numbers}; 'telemetrio devices show NAME' tells what a device has",
+            file=sys.stderr,
+        )
         return Exit.EMPTY if fail_empty else Exit.OK
     return Exit.OK
 

@@ -82,7 +82,8 @@ def enroll(
     reach: Reach = REACH,
     output: Output = OUTPUT,
 ) -> None:
-    """Let a device in: print its new token. Enrolled again, its old token is of no use any more."""
+    """Let a device in: print its new token. Enrolled again, its old token opens no link any more; one that is
+    open stays. A device that is revoked is let in again by an admin only."""
     from hub.cli.ask import call
     from hub.cli.options import pairs
     from hub.cli.output import write_record

@@ -106,13 +106,17 @@ class Registry:
         async with self._writing:
             return await self._issue(role, name, None, Deed(self._clock.now(), by, "token.create", name, role))
 
-    async def enroll(self, device: str, labels: Mapping[str, str], by: str) -> str:
-        """A token for the device, new or known; an earlier token opens no link any more, a link that is open stays."""
+    async def enroll(self, device: str, labels: Mapping[str, str], by: str, *, readmit: bool = True) -> str:
+        """A token for the device, new or known; an earlier token opens no link any more, a link that is open stays.
+        RegistryRefused for one that is revoked, unless who asks may ``readmit`` it."""
         check_name(device, "a device")
         check_labels(labels)
         async with self._writing:
             now = self._clock.now()
             known = self._devices.get(device)
+            if known is not None and known.row.revoked and not readmit:
+                text = f"{device} is revoked: an admin lets it in again, with `telemetrio devices enroll {device}`"
+                raise RegistryRefused("forbidden", text)
             row = DeviceRow(device, now) if known is None else replace(known.row)
             row.revoked, row.enrolled, row.labels = False, now, {**row.labels, **labels}
             check_labels(row.labels)

@@ -137,7 +137,9 @@ class Calls:
         device = args.text("device")
         return {
             "device": device,
-            "token": await self._rooms.registry.enroll(device, args.labels("labels"), who.subject),
+            "token": await self._rooms.registry.enroll(
+                device, args.labels("labels"), who.subject, readmit=who.role == "admin"
+            ),
         }
 
     async def _revoke(self, args: Arguments, who: Principal) -> Any:

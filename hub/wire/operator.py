@@ -127,7 +127,7 @@ VERBS: Final[dict[str, str]] = {
     "status": "viewer",  # {} -> Status
     "devices.list": "viewer",  # {devices?: [glob], labels?: {k: v}} -> [DeviceInfo]
     "devices.show": "viewer",  # {device} -> DeviceDetail
-    "devices.enroll": "enrol",  # {device, labels?: {k: v}} -> {device, token}; again for a device replaces its token
+    "devices.enroll": "enrol",  # {device, labels?: {k: v}} -> {device, token}; again: a new one; admin if revoked
     "devices.revoke": "admin",  # {device} -> {device}
     "devices.label": "operator",  # {device, labels: {k: v or null}} -> DeviceInfo
     "models.list": "viewer",  # {} -> [str]

@@ -75,6 +75,17 @@ async def test_verbs_ask_for_a_role(tmp_path: Path, autojump_clock: MockClock, r
         assert failure.value.code == code
 
 
+async def test_an_enrol_token_does_not_let_a_revoked_device_in_again(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub, hub.operator("enrol") as anybody, hub.operator("admin") as admin:
+        await anybody.call("devices.enroll", device="tank-9")
+        await admin.call("devices.revoke", device="tank-9")
+        with pytest.raises(HubFailure, match="tank-9 is revoked: an admin lets it in again"):
+            await anybody.call("devices.enroll", device="tank-9")
+        assert (await admin.call("devices.show", device="tank-9"))["state"] == "revoked"
+        await admin.call("devices.enroll", device="tank-9")
+        assert (await admin.call("devices.show", device="tank-9"))["state"] != "revoked"
+
+
 async def test_an_enrol_token_enrols_and_nothing_else(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with house(tmp_path) as hub, hub.operator("enrol") as operator:
         assert (await operator.call("devices.enroll", device="tank-9"))["device"] == "tank-9"
