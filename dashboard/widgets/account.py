@@ -76,8 +76,9 @@ def facts(device: Device, detail: dict[str, Any] | None, now: int, look: Look, w
     rows: list[tuple[str, str]] = [("software", device.software), ("address", device.address or "–")]
     if device.since is not None:
         rows.append((device.state, f"for {figures.age(now - device.since)}"))
-    if device.through is not None:
-        rows.append(("settled to", f"{device.through:,}"))
+    through = (detail or {}).get("through", device.through)  # the device's own is as old as its link
+    if through is not None:
+        rows.append(("settled to", f"{through:,}"))
     if device.catching_up:
         waiting = (detail or {}).get("waiting", device.waiting)
         rows += _catching_up(waiting, (detail or {}).get("catch_up", device.catch_up))

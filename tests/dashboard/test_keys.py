@@ -450,6 +450,20 @@ def test_a_device_that_catches_up_says_so_on_its_page(size: tuple[int, int]) -> 
     play(stage, scene, size)
 
 
+def test_how_far_a_device_is_settled_is_as_new_as_its_ledger_not_as_its_link() -> None:
+    stage = Stage()
+    stage.device("pump-1", "pump")
+    stage.readings("pump-1", {"flow": 1.5})
+    plain = stage.detail
+    stage.detail = lambda name: {**plain(name), "through": 54_321}  # type: ignore[method-assign]
+
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        await press(app, pilot, "enter")
+        assert "54,321" in text_of(app)
+
+    play(stage, scene, LARGE)
+
+
 def test_each_epoch_has_its_own_equations_and_what_is_wrong_with_an_old_one_is_told() -> None:
     stage = Stage()
     stage.device("pump-1", "pump")
