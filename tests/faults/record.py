@@ -12,13 +12,12 @@ from typing import Any
 import trio
 
 from devices.disk import DiskSpool
-from devices.line import Line, Settled, Stretch
+from devices.line import Settled, Stretch
 from hub.client.dial import Target
-from hub.wire.codec import decode_device
 from hub.wire.messages import Declared, Row
 from hub.wire.ranges import Ranges
 from tests.faults.checker import main, recount
-from tests.faults.streaming import Counting, Fleet, RecordingSpool
+from tests.faults.streaming import Counting, Fleet, RecordingSpool, numbers_in
 
 __all__ = ["Record", "RecordedDiskSpool", "RecordedFleet", "RecordedSource", "RecordedSpool", "recount"]
 
@@ -86,16 +85,6 @@ class RecordedSource(Counting):
         return rows
 
 
-def numbers_in(line: Line, settled: Ranges) -> list[int]:
-    """The n of every batch in memory that is settled."""
-    found: list[int] = []
-    for item in line._held:
-        frame = getattr(item, "frame", None)
-        if frame is not None and item.seq in settled and isinstance(message := decode_device(frame), Row):
-            found += [value for value in message.values[:1] if isinstance(value, int)]
-    return found
-
-
 class RecordedSpool(RecordingSpool):
     """Writes down what the hub has acked."""
 
@@ -103,21 +92,10 @@ class RecordedSpool(RecordingSpool):
         super().__init__()
         self._name, self._record = name, record
 
-    def _note(self, settled: Ranges) -> None:
-        """Done before, below."""
-
-    async def settle(self, through: int) -> Settled:
-        await self._write_down(Ranges([(1, through)]))
-        return await super().settle(through)
-
-    async def renumber(self, epoch: int, log: str, fresh: bool, settled: Ranges) -> Settled:
-        await self._write_down(settled)
-        return await super().renumber(epoch, log, fresh, settled)
-
-    async def _write_down(self, settled: Ranges) -> None:
-        numbers = numbers_in(self, settled)
-        self.acknowledged += numbers
-        if numbers:
+    async def note(self, settled: Ranges) -> None:
+        before = len(self.acknowledged)
+        await super().note(settled)
+        if numbers := self.acknowledged[before:]:
             await self._record.write_grouped(self._name, numbers)
 
 
