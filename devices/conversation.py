@@ -166,6 +166,7 @@ class Conversation:
                 await self._socket.send(encode(self._session.bye("switched off")))
                 self._end(CloseCode.NORMAL, "said bye", by_hub=False)
                 return
+            await self._socket.flush()
             await device.woken()
 
     async def _send(self, held: Held) -> bool:
@@ -197,7 +198,7 @@ class Conversation:
                 self._device.figures.sent += held.readings or 0
         self._sent_through = held.last
         self._spool.passed()
-        await self._socket.send(frame)
+        await self._socket.send(frame, more=self._spool.unsent)
         return True
 
     async def _watch(self) -> None:

@@ -16,6 +16,7 @@ import trio
 from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from hub.client.errors import DialError, Refused, SocketClosed, Unreachable
+from hub.client.gathering import GatheringStream
 from hub.client.proxy import proxy_address, proxy_for, tunnel
 from hub.client.socket import Socket
 from hub.client.why import refusal, why_no_tcp, why_no_tls
@@ -199,6 +200,7 @@ async def _secure(stream: trio.abc.Stream, context: ssl.SSLContext, host: str, t
 
 
 async def _upgrade(stream: trio.abc.Stream, reader: _Reader, target: Target, there: str, resource: str) -> Socket:
+    gathering = GatheringStream(stream)
     headers = [(b"Authorization", b"Bearer " + target.token.encode())] if target.token else []
     link: WebSocketConnection | None = None
     async with trio.open_nursery() as race:  # a reader that ends before the upgrade would leave us waiting for ever
@@ -209,7 +211,7 @@ async def _upgrade(stream: trio.abc.Stream, reader: _Reader, target: Target, the
 
         race.start_soon(give_up)
         link = await wrap_client_stream(
-            cast("trio.Nursery", reader), cast("trio.SocketStream", stream), there, resource,
+            cast("trio.Nursery", reader), cast("trio.SocketStream", gathering), there, resource,
             subprotocols=[SUBPROTOCOL], extra_headers=headers, message_queue_size=QUEUE,
             max_message_size=LARGEST_MESSAGE, receive_buffer_size=RECEIVE_BYTES,
         )  # fmt: skip
@@ -220,4 +222,4 @@ async def _upgrade(stream: trio.abc.Stream, reader: _Reader, target: Target, the
         raise Unreachable(f"{there} does not speak WebSocket; check the port (the hub's HTTP port is another one)")
     if link.subprotocol != SUBPROTOCOL:
         raise Refused(101, f"{there} does not speak {SUBPROTOCOL}; check the URL and the versions of hub and client")
-    return Socket(link, stream)
+    return Socket(link, gathering)

@@ -7,6 +7,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from wsproto.utilities import LocalProtocolError
 
 from hub.client.errors import SocketClosed
+from hub.client.gathering import GatheringStream
 
 LOST = 1006  # never on the wire: the link ended without a closing handshake
 
@@ -14,18 +15,34 @@ LOST = 1006  # never on the wire: the link ended without a closing handshake
 class Socket:
     """A link to the hub; made by ``dial``. One task may send while another receives."""
 
-    def __init__(self, link: WebSocketConnection, stream: trio.abc.Stream) -> None:
+    def __init__(self, link: WebSocketConnection, stream: GatheringStream) -> None:
         self._link = link
         self._stream = stream
         self._torn = False
 
-    async def send(self, frame: bytes) -> None:
-        """Send one frame. A send that was cancelled may have left half a frame: the socket is closed for good then."""
+    async def send(self, frame: bytes, *, more: bool = False) -> None:
+        """Send one frame; with ``more`` it may wait for the next one, or for ``flush``.
+
+        A send that was cancelled may have left half a frame: the socket is closed for good then.
+        """
         if self._torn:
             raise SocketClosed(LOST, "a send was broken off")
+        self._stream.more = more
         try:
             await self._link.send_message(frame)
         except (ConnectionClosed, LocalProtocolError):
+            self._raise_closed()
+        except trio.Cancelled:
+            self._torn = True
+            raise
+        finally:
+            self._stream.more = False
+
+    async def flush(self) -> None:
+        """Send what waits for more."""
+        try:
+            await self._stream.flush()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._raise_closed()
         except trio.Cancelled:
             self._torn = True

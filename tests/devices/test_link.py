@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from devices.link import Backoff, Stopped
 from hub.ports import SystemRandomness
-from hub.wire.messages import DeviceMessage, Goaway, Hello, Row
+from hub.wire.messages import DeviceMessage, Goaway, Hello, Row, Window
 from tests.devices.conftest import switched_on
 from tests.devices.hubend import Close, HubEnd, Middle
 
@@ -174,3 +174,31 @@ async def test_leaving_in_a_hurry_still_obeys_the_hub(autojump_clock: MockClock,
         on.linkage.hurry()
         await trio.sleep(60)
         assert gaps(hub) == [30.25]
+
+
+async def test_a_backlog_leaves_in_few_writes_and_whole(autojump_clock: MockClock, hub: HubEnd) -> None:
+    writes: list[int] = []
+    hub.down = True
+    hub.window = Window(10_000, 1 << 20)
+    async with switched_on(hub, period=0.01) as on:
+        await trio.sleep(20)
+        on.stop_measuring()
+        behind = hub.dial
+
+        async def dial(host: str, port: int) -> trio.abc.Stream:
+            stream = await behind(host, port)
+            send = stream.send_all
+
+            async def counted(data: bytes | bytearray | memoryview) -> None:
+                writes.append(len(data))
+                await send(data)
+
+            stream.send_all = counted  # type: ignore[method-assign]
+            return stream
+
+        hub.dial = dial  # type: ignore[method-assign]
+        hub.down = False
+        await on.device.emptied()
+    assert hub.account().values() == [float(number) for number in range(1, on.source.count + 1)]
+    assert on.source.count > 1900
+    assert len(writes) < 30
