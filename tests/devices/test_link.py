@@ -202,3 +202,18 @@ async def test_a_backlog_leaves_in_few_writes_and_whole(autojump_clock: MockCloc
     assert hub.account().values() == [float(number) for number in range(1, on.source.count + 1)]
     assert on.source.count > 1900
     assert len(writes) < 30
+
+
+async def test_a_window_smaller_than_a_record_does_not_hold_a_backlog_back(
+    autojump_clock: MockClock, hub: HubEnd
+) -> None:
+    hub.down = True
+    hub.window = Window(16, 1 << 20)
+    async with switched_on(hub, period=0.1) as on:
+        await trio.sleep(20)
+        on.stop_measuring()
+        hub.down = False
+        with trio.fail_after(60):
+            await on.device.emptied()
+    assert hub.account().values() == [float(number) for number in range(1, on.source.count + 1)]
+    assert hub.account().most <= 16
