@@ -20,6 +20,7 @@ import trio
 
 from benchmarks.client import UPGRADE, masked
 from hub.client.dial import DIAL_SECONDS, Refused, SocketClosed, Target, Unreachable
+from hub.client.gathering import GATHERED_BYTES
 from hub.client.socket import LOST
 from hub.ports import Streams
 from hub.wire.messages import SUBPROTOCOL
@@ -43,6 +44,7 @@ class LightSocket:
         self._tls = _context(target.ca).wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._host, self._token = host, target.token
         self._buffer = bytearray()
+        self._gathered = bytearray()  # frames that wait for more
         self._waiting = b""  # to be sent, while somebody else sends
         self._sending = False
         self._frames: deque[bytes] = deque()
@@ -73,9 +75,17 @@ class LightSocket:
             raise Refused(status, f"HTTP {status}")
         del self._buffer[: end + 4]
 
-    async def send(self, frame: bytes) -> None:
-        """Send one frame."""
-        await self._write(masked(frame, os.urandom(4)))
+    async def send(self, frame: bytes, *, more: bool = False) -> None:
+        """Send one frame; with ``more`` it may wait for the next one, or for ``flush``."""
+        self._gathered += masked(frame, os.urandom(4))
+        if not more or len(self._gathered) >= GATHERED_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what waits for more."""
+        data, self._gathered = self._gathered, bytearray()
+        if data:
+            await self._write(bytes(data))
 
     async def receive(self) -> bytes:
         """The next frame; SocketClosed when the link has ended."""

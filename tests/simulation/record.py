@@ -117,11 +117,11 @@ class RecordedSocket:
 
     def __init__(self, socket: Socket, record: Record, note: Note) -> None:
         self._socket, self._record, self._note = socket, record, note
-        self.close, self.ping = socket.close, socket.ping
+        self.close, self.ping, self.flush = socket.close, socket.ping, socket.flush
 
-    async def send(self, frame: bytes) -> None:
+    async def send(self, frame: bytes, *, more: bool = False) -> None:
         self._note("says", self._record.said(frame), len(frame))
-        await self._socket.send(frame)
+        await self._socket.send(frame, more=more)
 
     async def receive(self) -> bytes:
         frame = await self._socket.receive()

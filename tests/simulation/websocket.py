@@ -7,6 +7,7 @@ from typing import Final
 import trio
 
 from hub.client import Refused, SocketClosed, Target, Unreachable
+from hub.client.gathering import GatheringStream
 from hub.ports import Streams
 from hub.wire.messages import SUBPROTOCOL
 
@@ -26,13 +27,23 @@ class LightSocket:
     """Speaks as ``hub.client.Socket`` does."""
 
     def __init__(self, stream: trio.abc.Stream, rest: bytes) -> None:
-        self._stream = stream
+        self._stream = GatheringStream(stream)
         self._data = bytearray(rest)
         self._ended: SocketClosed | None = None
         self._pong = trio.Event()
 
-    async def send(self, frame: bytes) -> None:
-        await self._say(BINARY, frame)
+    async def send(self, frame: bytes, *, more: bool = False) -> None:
+        self._stream.more = more
+        try:
+            await self._say(BINARY, frame)
+        finally:
+            self._stream.more = False
+
+    async def flush(self) -> None:
+        try:
+            await self._stream.flush()
+        except GONE:
+            raise SocketClosed(LOST, "") from None
 
     async def receive(self) -> bytes:
         while True:
