@@ -43,6 +43,12 @@ class Numbering:
     def __contains__(self, seq: int) -> bool:
         return seq <= self.prefix or seq in self.held
 
+    def settled(self) -> Ranges:
+        """All its numbers that are settled; a set of its own."""
+        every = self.held.copy()
+        every.add(1, self.prefix)
+        return every
+
     def settle(self, first: int, last: int) -> None:
         """``first..last`` are settled."""
         if first > self.prefix + 1:
@@ -121,6 +127,10 @@ class DeviceMarks:
             return self.previous
         return None
 
+    def numbering(self, epoch: int) -> Numbering | None:
+        """That of an epoch which a hello may still name; null for every other one."""
+        return next((each for each in (self.current, self.previous) if each and each.epoch == epoch), None)
+
     def give(self, epoch: int, double: int = 0, *, continues: bool = False) -> Numbering:
         """A fresh epoch becomes the current one. Where it does not continue the one before, naming that again shows
         a device that was rewound, however far it has counted since."""
@@ -143,9 +153,7 @@ class DeviceMarks:
         """The numbering of a record: made up where the record that gave its epoch is lost; None when it is closed."""
         if self.current is not None and self.current.epoch == epoch:
             return self.current
-        if epoch > self.highest_epoch:
-            return self.give(epoch)
-        return self.previous if self.previous is not None and self.previous.epoch == epoch else None
+        return self.give(epoch) if epoch > self.highest_epoch else self.numbering(epoch)
 
 
 @dataclass(frozen=True)

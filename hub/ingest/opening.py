@@ -66,8 +66,7 @@ def plan(hello: Hello, marks: DeviceMarks, log: str) -> Plan:
 def _continued(hello: Hello, numbering: Numbering, fresh: str | None) -> Plan:
     """The numbering that was named goes on, in the same epoch or in a fresh one."""
     missing: list[Missing] = []
-    settled = numbering.held.copy()
-    settled.add(1, numbering.prefix)
+    settled = numbering.settled()
     for first, last in settled.missing(1, hello.first - 1):
         if first <= hello.acked:
             missing.append(Missing(first, min(last, hello.acked), True))

@@ -2,7 +2,6 @@
 
 from hub.ingest.marks import DeviceMarks, Marks, Numbering, Unreadable
 from hub.journal import Recovery
-from hub.wire.ranges import Ranges
 
 
 def reconsider(marks: Marks, recovery: Recovery) -> list[Unreadable]:
@@ -18,25 +17,11 @@ def reconsider(marks: Marks, recovery: Recovery) -> list[Unreadable]:
     return unreadable
 
 
-def settled(numbering: Numbering) -> Ranges:
-    """All its numbers that are settled."""
-    every = numbering.held.copy()
-    every.add(1, numbering.prefix)
-    return every
-
-
-def numbering_of(marks: Marks, device: str, epoch: int) -> Numbering | None:
-    """The numbering of an epoch that a hello may still name; null for every other one."""
-    found = marks.of(device)
-    return next((each for each in (found.current, found.previous) if each and each.epoch == epoch), None)
-
-
 def _shown(newer: Numbering | None, older: DeviceMarks) -> Numbering | None:
     """A numbering of the newer marks, with what is there of it."""
     if newer is None:
         return None
-    found = next((each for each in (older.current, older.previous) if each and each.epoch == newer.epoch), None)
-    shown = found or Numbering(newer.epoch)
+    shown = older.numbering(newer.epoch) or Numbering(newer.epoch)
     shown.double = newer.double
     shown.rows = max(shown.rows, newer.rows)  # no row gets the place of one that is lost
     return shown

@@ -1,19 +1,21 @@
 """What is damaged above the store's cursor is open again (P10), at the start, before anybody says hello.
 
 Three know of a batch: the journal's records, the store, and the account. Where its record is damaged, and the store has
-its readings, it is settled: it would be stored twice. Where the store has not come to it, it is not here any more:
-marks and account forget it, and it is sent again, or booked as lost with the hello that shows that nobody has it.
+its readings, or had come past it and the account put them into quarantine, it is settled: it would be counted twice.
+Where the store has not come to it, it is not here any more: marks and account forget it, and it is sent again, or
+booked as lost with the hello that shows that nobody has it.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Final, TypeAlias
+from typing import Final
 
 import structlog
 
+from hub.followers.tally import Key
 from hub.ingest.marks import Marks, Numbering
-from hub.ingest.reopening import numbering_of, reconsider, settled
+from hub.ingest.reopening import reconsider
 from hub.journal import Journal, Search, look_back, records_after
 from hub.journal.segments import MAX_LSN, Damage
 from hub.ports import Worker
@@ -23,17 +25,30 @@ from hub.wire.kept import Birth, Kept, Marked
 from hub.wire.ranges import Ranges
 from hub.wire.records import RecordError, is_birth, unpack_with
 
-Key: TypeAlias = tuple[str, int]  # device, epoch
-
 log: Final = structlog.get_logger(__name__)
 
 
 @dataclass
 class _Lost:
-    """Records that are missing, and what the store has of them: readings by seq, by device and epoch."""
+    """Records that are missing, and the batches in them that are settled all the same: readings by seq, by device and
+    epoch, of which the store has these and quarantine those."""
 
     ranges: list[tuple[int, int]]
     stored: dict[Key, dict[int, int]] = field(default_factory=dict)
+    rejected: dict[Key, dict[int, int]] = field(default_factory=dict)
+
+    def settle(self, marks: Marks) -> None:
+        """The marks have them, and count them where they did not."""
+        for key in self.stored.keys() | self.rejected.keys():
+            numbering = marks.of(key[0]).numbering(key[1])
+            if numbering is None:
+                continue
+            stored, rejected = self.stored.get(key, {}), self.rejected.get(key, {})
+            for seq in sorted(stored.keys() | rejected.keys()):
+                if seq not in numbering:
+                    numbering.settle(seq, seq)
+                    numbering.readings += stored.get(seq, 0) + rejected.get(seq, 0)
+                    numbering.rejected += rejected.get(seq, 0)
 
 
 async def reopen(
@@ -50,17 +65,16 @@ async def reopen(
         await state_worker.run(_settle_booked, marks, state)
         return
     if older is not None:
-        await journal.reading.run(reconsider, marks, older)
+        for record in await journal.reading.run(reconsider, marks, older):
+            log.error("a record of the journal cannot be understood", lsn=record.lsn, why=record.why)
         for damage in older.damage:
             log.error("the journal is damaged, before its newest marks", **asdict(damage))
         journal.noticed(older.damage)
     if not lost.ranges:
         return
-    for key, seqs in lost.stored.items():
-        _settle(numbering_of(marks, *key), Ranges((seq, seq) for seq in seqs))
-    booked = await state_worker.run(state.cursors.get, "account")  # what lies above it, nobody has to forget
+    booked = await state_worker.run(_recall, state, lost, cursor)  # what lies above it, nobody has to forget
+    lost.settle(marks)
     beyond = any(last > cursor and first <= booked for first, last in lost.ranges)
-    await state_worker.run(_learn, state, lost)
     await state_worker.run(_forget, journal, marks, state, lost, beyond)
     if older is not None:
         # From now on the newest marks are these: the store may come past the damage before the device says hello.
@@ -78,20 +92,13 @@ def _ask(store: Store, lost: _Lost) -> None:
             lost.stored.setdefault((device, epoch), {})[seq] = readings
 
 
-def _settle(numbering: Numbering | None, seqs: Ranges) -> None:
-    if numbering is not None:
-        for first, last in seqs:
-            numbering.settle(first, last)
-
-
-def _settle_booked(marks: Marks, state: State) -> None:
-    """Nothing is open that the account has: the store may have it, too, and would have it twice."""
-    for row in state.account.open():
-        _settle(numbering_of(marks, row.device, row.epoch), row.kept)
-
-
-def _learn(state: State, lost: _Lost) -> None:
-    """Book what the store has and the account had not come to: it cannot read these records any more."""
+def _recall(state: State, lost: _Lost, cursor: int) -> int:
+    """What the account knows of them; how far it had come. What the store has and the account had not come to is booked
+    now: it cannot read these records any more."""
+    for first, last in lost.ranges:
+        for each in state.quarantine.of_records(first, min(last, cursor)):
+            counts = lost.rejected.setdefault((each.device, each.epoch), {})
+            counts[each.seq] = counts.get(each.seq, 0) + 1
     rows: list[AccountRow] = []
     for key, stored in lost.stored.items():
         row = state.account.get(*key) or AccountRow(*key)
@@ -104,18 +111,32 @@ def _learn(state: State, lost: _Lost) -> None:
             rows.append(row)
     with state.transaction():
         state.account.save(rows)
+    return state.cursors.get("account")
+
+
+def _settle_booked(marks: Marks, state: State) -> None:
+    """Nothing is open that the account has: the store may have it, too, and would have it twice."""
+    for row in state.account.open():
+        numbering = marks.of(row.device).numbering(row.epoch)
+        if numbering is not None:
+            _settle(numbering, row.kept)
+
+
+def _settle(numbering: Numbering, seqs: Ranges) -> None:
+    for first, last in seqs:
+        numbering.settle(first, last)
 
 
 def _forget(journal: Journal, marks: Marks, state: State, lost: _Lost, beyond: bool) -> None:
     """Take out of the account what is open. ``beyond``: something is missing that the store had not come to; where it
-    had, what it has nothing of had nothing for it (it was rejected, or an event), and the account has it all."""
+    had, what it has nothing of had nothing for it (an event, or what has left quarantine), and the account has it."""
     opened: list[tuple[AccountRow, Numbering, Ranges]] = []
     for row in state.account.open():
-        numbering = numbering_of(marks, row.device, row.epoch)
+        numbering = marks.of(row.device).numbering(row.epoch)
         if numbering is None:
             continue
         open_ = row.kept.copy()
-        for first, last in settled(numbering):
+        for first, last in numbering.settled():
             open_.remove(first, last)
         if open_ and beyond:
             opened.append((row, numbering, open_))
@@ -133,7 +154,7 @@ def _write(journal: Journal, state: State, lost: _Lost, opened: list[tuple[Accou
             key = row.device, row.epoch
             for first, last in open_:
                 row.kept.remove(first, last)
-            row.received = numbering.readings - after[key] + sum(lost.stored.get(key, {}).values())
+            row.received = numbering.readings - after[key]
             mine = [each for each in gone if (each.device, each.epoch) == key and each.seq in open_]
             codes = Counter(row.rejected)
             codes.subtract(each.code for each in mine)

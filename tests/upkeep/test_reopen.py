@@ -339,3 +339,45 @@ async def test_p10_a_torn_tail_takes_nothing_out_of_quarantine(tmp_path: Path) -
         assert opening.welcome.through == 3
         assert machine.account() == before
         assert machine.state.quarantine.count() == 1
+
+
+async def test_p10_what_is_settled_by_the_store_is_counted_at_the_next_damage_too(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*batch) for batch in BATCHES]
+        await machine.follow(hub)
+    machine.flip(lsn_of(kept, 2))
+    async with machine.hub() as hub:
+        intake = hub.open(epoch=1, acked=5, first=6, next=6).intake
+        hub.ingest.roll()  # from here on the marks alone say what was received of the damaged record
+        kept = [intake.keep(*row(seq)) for seq in (6, 7, 8)]
+        await machine.follow(hub, store=False)
+    machine.flip(lsn_of(kept, 7))
+    async with machine.hub() as hub:
+        assert (machine.account().kept.pairs(), machine.account().received) == ([(1, 6), (8, 8)], 7)
+        hub.open(epoch=1, acked=6, first=7, next=9).intake.keep(*row(7))
+        await machine.follow(hub)
+    assert machine.account().received == 8 == machine.store.counts()[1]["device", 1]
+
+
+async def test_p10_of_a_damaged_batch_that_is_settled_the_rejected_part_is_counted(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        kept = [intake.keep(*row(1, NOON, 20.0, 200.0))]  # the second reading is out of range
+        kept.append(intake.keep(*row(2, NOON, 99.0)))  # all of it is rejected
+        kept.append(intake.keep(*row(3)))
+        await machine.follow(hub)
+        kept += [intake.keep(*row(seq)) for seq in (4, 5)]
+        await machine.follow(hub, store=False)
+    for seq in (1, 2, 4):
+        machine.flip(lsn_of(kept, seq))
+    async with machine.hub() as hub:
+        opening = hub.open(epoch=1, acked=0, first=1, next=6)
+        assert (opening.welcome.through, opening.welcome.held) == (3, ((5, 5),))
+        assert (machine.account().received, machine.account().rejected) == (5, {"out_of_range": 2})
+        opening.intake.keep(*row(4))
+        await machine.follow(hub)
+    assert machine.state.quarantine.count() == 2
+    assert machine.account().accepted == 4 == machine.store.counts()[1]["device", 1]
