@@ -113,10 +113,11 @@ async def open_store(settings: Settings, ports: Ports, worker: Worker, journal: 
     else:
         from hub.store.duck import DuckStore  # a second to import: only where it is used
 
-        path = settings.data / "store.duckdb"
+        path, options = settings.data / "store.duckdb", settings.store
         store = MendingStore(
-            path, lambda: DuckStore(path, memory_mb=settings.store.memory_mb), ports.files, ports.clock, _mended
-        )
+            path, lambda: DuckStore(path, memory_mb=options.memory_mb, log_mb=options.log_mb), ports.files, ports.clock,
+            _mended,
+        )  # fmt: skip
         store.end = lambda: journal.durable
     try:
         await worker.run(store.open)

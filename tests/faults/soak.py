@@ -37,9 +37,10 @@ LONGEST_LIFE = 600.0  # seconds until the hub, or the process of the devices, is
 LIVES = 2  # in a short soak, at least so many
 END_SECONDS = 900.0  # for all to be acked and everybody to have left, on a machine that does much else
 REST_SECONDS = 60.0  # for a hub without devices to come to rest
-#: Small bounds, so that rings and caches are full within the first minute of a life.
+#: Small bounds, so that rings, caches and the store's log are full within the first minute of a life.
 SETTINGS = {
     "TELEMETRIO_JOURNAL__TAIL_MB": "1", "TELEMETRIO_JOURNAL__SEGMENT_MB": "1", "TELEMETRIO_STORE__MEMORY_MB": "64",
+    "TELEMETRIO_STORE__LOG_MB": "1",
 }  # fmt: skip
 REST_MORE = {"descriptors": 4.0, "tasks": 6.0}  # than a hub that has just started: threads and connections that idle
 
