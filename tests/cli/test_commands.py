@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import trio
 
+from hub.cli.tree import EXIT_CODES
 from hub.model import parse_model
 from hub.wire.operator import Ask, Call, Send, Subscribe
 from tests.client.fakehub import TIME, Fails, FakeHub, command
@@ -72,6 +73,13 @@ async def test_send_waits_and_its_exit_code_tells_how_it_ended(ask, state, code)
     assert [(each.device, each.name, dict(each.args), each.timeout, each.wait) for each in sent] == [
         ("p1", "set_speed", {"rpm": 1200}, 2.0, True)
     ]
+
+
+async def test_an_unknown_command_is_told_with_the_exit_code_of_unknown_names(ask) -> None:
+    text = "there is no command 'c9'; `telemetrio commands ls` lists them"
+    ran = await ask(hub(verbs={"commands.show": raises("unknown", text)}), "commands", "show", "c9")
+    assert (ran.code, ran.out, ran.err) == (5, "", f"telemetrio: {text}\n")
+    assert "5 unknown name or offline device" in EXIT_CODES
 
 
 async def test_send_without_waiting(ask) -> None:
