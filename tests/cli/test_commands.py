@@ -32,6 +32,7 @@ DEVICE = {
     "device": "p1", "model": "pump", "state": "online", "since": TIME, "last_seen": TIME, "software": "=1\x1b[2J",
     "labels": {"site": "north"}, "address": "10.0.0.1", "epoch": 1, "through": 9, "waiting": 90, "catch_up": 92.6,
 }  # fmt: skip
+DETAIL = DEVICE | {"metrics": [["speed", "1/min", "float64"]], "latest": [["speed", TIME, 1200.0, 0]]}
 ENTRY = {
     "device": "p1", "epoch": 1, "next": 11, "kept": [[1, 9]], "waiting": [[10, 10]], "dropped": [], "lost": [],
     "moved": [], "closed": False, "unknown_above": False, "received": 27, "stored": 25, "pending": 0,
@@ -46,7 +47,7 @@ STATUS = {
 
 
 def hub(**fields: Any) -> FakeHub:
-    verbs = {"devices.show": lambda args: DEVICE | {"device": args["device"]}, "models.show": MODEL}
+    verbs = {"devices.show": lambda args: DETAIL | {"device": args["device"]}, "models.show": MODEL}
     return FakeHub(verbs=verbs | fields.pop("verbs", {}), **fields)
 
 
@@ -279,6 +280,28 @@ async def test_tail_of_an_unknown_device_says_so(ask) -> None:
     assert ran.code == 5
     assert "no device 'nobody' is enrolled" in ran.err
     assert ran.out == ""
+
+
+async def test_tail_of_an_unknown_metric_names_those_that_are_near(ask) -> None:
+    ran = await ask(hub(), "tail", "p1", "--metric", "sped")
+    assert (ran.code, ran.out) == (5, "")
+    assert "p1 has no metric 'sped'; did you mean speed?" in ran.err
+    ran = await ask(hub(), "tail", "p1", "--metric", "speed", "--metric", "zzz")
+    assert (ran.code, ran.out) == (5, "")
+    assert "no metric 'zzz'; 'telemetrio devices show p1' lists them" in ran.err
+
+
+@pytest.mark.parametrize("metric", ["zz*", "speed", "pressure"], ids=["glob", "declared", "of the model"])
+async def test_tail_waits_for_metrics_that_may_come(ask, metric) -> None:
+    model = MODEL | {"metrics": [{"name": "pressure", "type": "float64", "unit": "Pa"}]}
+    ran = await ask(hub(updates=[READINGS], verbs={"models.show": model}), "tail", "p1", "--metric", metric, "-n", "1")
+    assert (ran.code, ran.err) == (0, "")
+
+
+async def test_tail_waits_for_a_device_that_was_never_here(ask) -> None:
+    fake = hub(updates=[READINGS], verbs={"devices.show": DEVICE | {"model": "", "metrics": [], "latest": []}})
+    ran = await ask(fake, "tail", "p1", "--metric", "zzz", "-n", "1")
+    assert (ran.code, ran.err) == (0, "")
 
 
 async def test_tail_of_a_glob_waits_for_devices_to_come(ask) -> None:
