@@ -254,6 +254,30 @@ async def test_query_that_matches_nothing(ask) -> None:
     assert (await ask(hub(parts=[nothing]), "query", "--fail-empty", "-o", "json")).code == 7
 
 
+async def test_aggregates_tell_which_metrics_were_left_out_because_they_are_texts(ask) -> None:
+    def parts(question: dict[str, Any]) -> list[dict[str, Any]]:
+        """As the hub: aggregates of speed only; the note is a text, of level there is nothing."""
+        aggregated = "aggregates" in question
+        metrics = [name for name in question["metrics"] if name == ("speed" if aggregated else "note")]
+        value: Any = np.array([1.5] * len(metrics)) if aggregated else ["ok"] * len(metrics)
+        columns = {
+            "device": ["p1"] * len(metrics), "metric": metrics, "unit": [""] * len(metrics),
+            "time": np.array([TIME] * len(metrics), np.int64),
+        }  # fmt: skip
+        more = {"last": value} if aggregated else {"value": value, "quality": np.zeros(len(metrics), np.int8)}
+        return [{"columns": columns | more, "truncated": False}]
+
+    ran = await ask(hub(parts=parts), "query", "note", "speed", "level", "--agg", "last", "-o", "json")
+    assert ran.code == 0
+    assert [(row["metric"], row["last"]) for row in json.loads(ran.out)] == [("speed", 1.5)]
+    assert "these are texts: note; ask without --agg" in ran.err
+    ran = await ask(hub(parts=parts), "query", "note", "--agg", "last", "--fail-empty")
+    assert (ran.code, ran.out) == (7, "")
+    assert "these are texts: note;" in ran.err
+    ran = await ask(hub(parts=parts), "query", "speed", "--agg", "last")
+    assert (ran.code, ran.err) == (0, "")
+
+
 async def test_a_question_the_hub_refuses(ask) -> None:
     ran = await ask(hub(), "query", "nonsense")
     assert ran.code == 2
