@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import trio
 
+from hub.cli.ledger import COLUMNS
 from hub.cli.tree import EXIT_CODES
 from hub.model import parse_model
 from hub.wire.operator import Ask, Call, Send, Subscribe
@@ -374,6 +375,36 @@ async def test_the_ledger_looks_as_its_page_shows(ask) -> None:
     page = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
     example = page.partition("```\n")[2].partition("```")[0]
     assert [line.split() for line in ran.out.splitlines()[:2]] == [line.split() for line in example.splitlines()]
+
+
+async def test_the_table_of_the_ledger_has_every_term_that_is_not_0_and_csv_has_all(ask) -> None:
+    gone = ENTRY | {"device": "p2", "rejected": {}, "expired": 4, "removed": {"admin": 3}, "received": 32}
+    ran = await ask(hub(verbs={"ledger": [ENTRY, gone]}), "ledger", "-o", "table")
+    assert ran.out.splitlines()[0].split() == [
+        "DEVICE", "EPOCH", "NEXT", "KEPT", "WAITING", "LOST", "RECEIVED", "STORED", "REJECTED", "EXPIRED", "REMOVED",
+        "BALANCED",
+    ]  # fmt: skip
+    assert ran.out.splitlines()[2].split() == [
+        "p2",
+        "1",
+        "11",
+        "9",
+        "10",
+        "0",
+        "32",
+        "25",
+        "0",
+        "4",
+        "admin",
+        "3",
+        "yes",
+    ]
+    good = ENTRY | {"waiting": [], "rejected": {}}
+    ran = await ask(hub(verbs={"ledger": [good]}), "ledger", "-o", "table")
+    assert ran.out.splitlines()[0] == "DEVICE  EPOCH  NEXT  KEPT  LOST  RECEIVED  STORED  BALANCED"
+    ran = await ask(hub(verbs={"ledger": [good]}), "ledger", "-o", "csv")
+    assert ran.out.splitlines()[0].split(",") == list(COLUMNS)
+    assert {"expired", "removed"} <= set(COLUMNS)
 
 
 async def test_loss_at_the_hub_is_said_first_and_fails(ask) -> None:
