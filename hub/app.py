@@ -224,7 +224,7 @@ async def _wire(
         log=identity, version=version("telemetrio"), directory=journal.directory, ask=ask, stored=stored,
         ledger=ledger.entries, twin=twin, followers=lambda: followers.status(),
         quarantine=Desk(state, state_worker, booked), reload=reload,
-        store=lambda: _store_status(store), rebuild=lambda: None if mender is None else mender.condemn("asked for"),
+        store=lambda: _store_status(store), rebuild=lambda: None if mender is None else mender.renew(),
         problems=lambda: problems(),
     )  # fmt: skip
     edge = Edge(rooms, Limits(silence=limits.idle_seconds, frame=limits.frame_bytes, half_open=limits.half_open,

@@ -14,7 +14,7 @@ from hub.journal import Damage, IdentityError, Journal, Reserve, log_id
 from hub.ports import Ports, Worker
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
-from hub.store.mending import MendingStore
+from hub.store.mending import ASKED, MendingStore
 from hub.wire.records import pack_marks
 
 MIB: Final = 1024 * 1024
@@ -132,7 +132,9 @@ async def open_store(settings: Settings, ports: Ports, worker: Worker, journal: 
 
 def _mended(text: str, kept: str) -> None:
     """What happened to the store, for the log; ``kept`` is the name under which a damaged file is kept."""
-    if kept:
+    if kept and text == ASKED:
+        log.info("the store is set aside, and built anew from the journal", why=text, kept=kept)
+    elif kept:
         log.error("the store is damaged: it is set aside, and rebuilt from the journal", why=text, kept=kept)
     else:
         log.info("the store is rebuilt", took=text)
