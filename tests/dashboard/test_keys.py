@@ -396,6 +396,18 @@ def test_q_leaves_and_the_feed_is_stopped() -> None:
     assert app.return_code == 0
 
 
+@pytest.mark.parametrize("keys", [(), ("slash", "p")], ids=["fleet", "while one types"])
+def test_ctrl_c_says_which_key_leaves(keys: tuple[str, ...]) -> None:
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        await press(app, pilot, *keys, "ctrl+c")
+        shown = text_of(app)
+        assert "q quits; from a form or a search: Esc first." in " ".join(shown.split())
+        assert "ctrl+q" not in shown
+        assert app.return_code is None
+
+    play(small_fleet(), scene, LARGE)
+
+
 def test_a_page_that_grew_while_another_was_in_sight_shows_all_of_its_strip() -> None:
     async def scene(app: DashboardApp, pilot: Pilots) -> None:
         await press(app, pilot, "enter", "1")
