@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow
 
 DEVICES = 50
 KILLS = 5
+FEW = 2  # kills, where each of them shows a bug or where there is none to show
 DELAYS = (0.3, 1.5)  # seconds that the hub lives, drawn anew each time
 LAUNCHER = (sys.executable, "-m", "tests.faults.launcher")
 
@@ -66,7 +67,7 @@ def test_every_acked_reading_is_stored_once_over_kills(tmp_path: Path) -> None:
 def test_a_cursor_in_a_second_transaction_is_caught(tmp_path: Path) -> None:
     hub = make(tmp_path, *LAUNCHER, "cursor-apart")
     try:
-        verdict = trio.run(stream_and_kill, hub, KILLS, 7)
+        verdict = trio.run(stream_and_kill, hub, FEW, 7)
         assert verdict.doubled, "the planted bug went unnoticed"
     finally:
         hub.__exit__()
@@ -87,7 +88,7 @@ def test_files_that_forget_what_was_not_synced_lose_nothing_of_ours(tmp_path: Pa
     """The control of the test before: the same files, without the bug."""
     hub = make(tmp_path, *LAUNCHER, "none")
     try:
-        verdict = trio.run(stream_and_kill, hub, 2, 13)
+        verdict = trio.run(stream_and_kill, hub, FEW, 13)
         assert verdict.clean, verdict
     finally:
         hub.__exit__()
