@@ -16,7 +16,7 @@ from hub.query import Columns, Question
 from hub.state import State
 from hub.store.base import Store
 from hub.store.mending import MendingStore
-from hub.wire.operator import StoreStatus
+from hub.wire.shapes import StoreStatus
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from hub.journal import Journal
 from hub.state import StateError
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
-from hub.wire.operator import FollowerStatus
+from hub.wire.shapes import FollowerStatus
 
 BOOKED_SECONDS: Final = 20.0  # for the account to book what an operator changes in quarantine: a second at most
 STORED_SECONDS: Final = 5.0  # for the store, which may be down: then the answer does not wait for it

@@ -18,8 +18,8 @@ from hub.state import Deed, DeviceRow, State, StateError
 from hub.wire.errors import CloseCode
 from hub.wire.kept import Birth
 from hub.wire.messages import Declared
-from hub.wire.operator import DeviceInfo, Presence
 from hub.wire.ranges import Ranges
+from hub.wire.shapes import DeviceInfo, Presence
 
 FLUSH_SECONDS: Final = 1.0  # presence is written at most this much later: it is a memory aid, not a promise
 DEEDS_HELD: Final = 10_000  # that wait for a state file which cannot be written

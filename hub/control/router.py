@@ -20,7 +20,7 @@ from hub.model import Model
 from hub.ports import Clock, Randomness, Worker
 from hub.state import Change, Deed, State, StateError, is_final
 from hub.wire.messages import COMMAND_STATES, DEVICE_STATES, Cancel, Command, Plain, Result
-from hub.wire.operator import CommandInfo
+from hub.wire.shapes import CommandInfo
 
 ID_BYTES: Final = 8  # as hex; unique in one state file, whose key refuses a second one
 LIST_LIMIT: Final = 10_000  # commands in one answer

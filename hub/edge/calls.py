@@ -12,7 +12,8 @@ from hub.edge.rooms import Rooms
 from hub.model import Model, ModelError
 from hub.query.question import Question
 from hub.wire.messages import Plain
-from hub.wire.operator import VERBS, DeviceDetail, LedgerEntry, Pin, Status, StoredCounts, StoreStatus
+from hub.wire.operator import VERBS
+from hub.wire.shapes import DeviceDetail, LedgerEntry, Pin, Status, StoredCounts, StoreStatus
 
 COMMANDS_LISTED: Final = 100  # when the operator names no limit
 COMMANDS_MOST: Final = 10_000

@@ -22,7 +22,7 @@ from hub.edge.status import Gauge
 from hub.ports import Streams
 from hub.wire.errors import CloseCode
 from hub.wire.messages import DEVICE_PATH, SUBPROTOCOL, Goaway, Reject
-from hub.wire.operator import Presence, Status
+from hub.wire.shapes import Presence, Status
 
 DRAIN_SECONDS: Final = 5.0  # for links to end by themselves when the hub stops
 SETTLE_SECONDS: Final = 2.0  # of these, for what devices have under way to be acked

@@ -15,8 +15,8 @@ from hub.journal import Journal
 from hub.ports import Worker
 from hub.state import AccountRow, State
 from hub.wire.kept import Entry, Expired
-from hub.wire.operator import LedgerEntry
 from hub.wire.ranges import Ranges
+from hub.wire.shapes import LedgerEntry
 
 #: The store's cursor, and its stored readings by device and epoch up to it.
 Counts: TypeAlias = tuple[int, Mapping[Key, int]]
