@@ -9,7 +9,6 @@ from typing import Final
 import structlog
 import trio
 
-from hub.config import Settings
 from hub.data_directory import (
     HubError,
     open_journal,
@@ -25,6 +24,7 @@ from hub.log import configure
 from hub.ports import Ports
 from hub.preflight import allow_files, device_models, server_tls
 from hub.serving import House, serve_house
+from hub.settings import Settings
 from hub.upkeep.reopen import reopen
 from hub.wiring import Opened, wire
 

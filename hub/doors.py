@@ -5,7 +5,6 @@ from typing import Any
 
 import structlog
 
-from hub.config import StoreSection
 from hub.control.follower import ControlFollower
 from hub.data_directory import HubError
 from hub.followers.account import AccountFollower
@@ -13,6 +12,7 @@ from hub.followers.ledger import Counts
 from hub.model import Model, ModelError
 from hub.ports import Worker
 from hub.query import Columns, Question
+from hub.settings import StoreSection
 from hub.state import State
 from hub.store.base import Store
 from hub.store.mending import MendingStore

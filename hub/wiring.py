@@ -11,7 +11,6 @@ from typing import Final
 
 import structlog
 
-from hub.config import LimitsSection, Settings
 from hub.control.follower import ControlFollower
 from hub.control.live import Live
 from hub.control.registry import Registry
@@ -34,6 +33,7 @@ from hub.journal import Journal
 from hub.ports import Ports, Worker
 from hub.preflight import mirror_token
 from hub.serving import House
+from hub.settings import LimitsSection, Settings
 from hub.standing import Standing
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
