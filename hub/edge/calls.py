@@ -181,7 +181,8 @@ class Calls:
         """Names the durable end; what is on disk stays there for a while."""
         args.only()
         rooms = self._rooms
-        return Pin(lsn=rooms.journal.pin(), journal=str(rooms.directory), log=rooms.log)
+        rooms.journal.on_disk.pin()
+        return Pin(lsn=rooms.journal.durable, journal=str(rooms.directory), log=rooms.log)
 
     async def _stored(self, args: Arguments, _who: Principal) -> StoredCounts:
         args.only("lsn")
