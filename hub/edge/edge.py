@@ -12,7 +12,8 @@ from trio_websocket import WebSocketRequest
 from hub.control.tokens import Principal
 from hub.edge.auth import Refusal, admit
 from hub.edge.calls import Calls
-from hub.edge.device import DeviceConversation, DeviceDesk
+from hub.edge.device import DeviceConversation
+from hub.edge.device_desk import DeviceDesk
 from hub.edge.idle import Watch
 from hub.edge.link import Link
 from hub.edge.listener import Ending, Limits, Supervisor, Visit
