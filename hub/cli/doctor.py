@@ -73,7 +73,7 @@ def _certificate(context: "Context") -> list[Finding]:
 
 def _disk(context: "Context") -> list[Finding]:
     from hub.cli.hub import settings_of
-    from hub.ports import DiskFiles
+    from hub.disk import DiskFiles
 
     data = settings_of(context.file).data
     if not data.is_dir():
