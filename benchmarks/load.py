@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.client import Link
 from hub.wire.codec import encode
-from hub.wire.messages import Columns, Declared, Regular, Row
+from hub.wire.messages import Array, Columns, Declared, Regular, Row, Value
 
 ROW_METRICS = (
     Declared("temperature", "Cel", "float64"),
@@ -41,7 +41,7 @@ def row(seq: int, now: int) -> bytes:
 
 def columns(seq: int, now: int) -> bytes:
     base = np.arange(COLUMN_ROWS, dtype=np.float32)
-    data = [(index, np.sin(base * (index + 1) + seq)) for index in range(3)]
+    data: list[tuple[int, Array | list[Value]]] = [(index, np.sin(base * (index + 1) + seq)) for index in range(3)]
     return encode(Columns(seq, Regular(now, 100, COLUMN_ROWS), data))
 
 

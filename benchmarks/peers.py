@@ -67,6 +67,7 @@ async def plain(options: argparse.Namespace) -> None:
     """websockets + cbor2 + DuckDB."""
     import duckdb
     from websockets.asyncio.server import ServerConnection, serve
+    from websockets.typing import Subprotocol
 
     database = duckdb.connect(str(Path(options.data) / "plain.duckdb"), config={"threads": 1, "memory_limit": "256MB"})
     database.execute("CREATE TABLE readings (link INTEGER, metric INTEGER, time BIGINT, value DOUBLE)")
@@ -111,7 +112,7 @@ async def plain(options: argparse.Namespace) -> None:
         through = acked = 0
         while True:
             try:
-                frame = await asyncio.wait_for(socket.recv(), 0.005 if through > acked else None)
+                frame = await asyncio.wait_for(socket.recv(decode=False), 0.005 if through > acked else None)
                 message = cbor2.loads(frame, tag_hook=typed)
                 through += 1
                 if message[0] == 2:
@@ -131,8 +132,8 @@ async def plain(options: argparse.Namespace) -> None:
         "127.0.0.1",
         0,
         ssl=context(options),
-        subprotocols=[SUBPROTOCOL],
-        compression=None,  # type: ignore[list-item]
+        subprotocols=[Subprotocol(SUBPROTOCOL)],
+        compression=None,
     )
     print(f"wss://localhost:{server.sockets[0].getsockname()[1]}", flush=True)
     await asyncio.gather(server.serve_forever(), store())

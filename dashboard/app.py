@@ -154,6 +154,10 @@ class DashboardApp(App[int]):
                     ("Log", LogPage.BINDINGS), ("Command form", SendScreen.BINDINGS)]  # fmt: skip
         self.push_screen(HelpScreen(sections))
 
+    def action_help_quit(self) -> None:
+        """Ctrl-C where nothing is marked: somebody may want to copy, so it does not leave, but says what does."""
+        self.say("q quits; from a form or a search: Esc first.")
+
     def say(self, text: str, severity: str = "information") -> None:
         """A short word in the corner."""
         self.notify(text, severity=severity, timeout=4, markup=False)  # type: ignore[arg-type]

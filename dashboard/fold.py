@@ -17,6 +17,7 @@ RATES: Final = 120  # statuses kept for the hub's own sparklines
 LINES: Final = 2_000  # of the log; a screen shows some tens, the filter searches all
 COMMANDS: Final = 500  # newest kept
 TEXT: Final = 2_000  # characters of a line that are kept: a device's text may fill a frame, and there are LINES of them
+AGAIN: Final = 60_000_000  # us: a limit that is violated again within that long is no news, but a higher count
 SERIES: Final = 1_024  # of a device, the newest: as many as it may declare, but it may declare others at each birth
 
 
@@ -29,6 +30,7 @@ class Fold:
         self._models: dict[str, Model] = {}
         self._commands: dict[str, CommandInfo] = {}
         self._log: deque[Line] = deque(maxlen=LINES)
+        self._repeats: dict[tuple[str, str, str], tuple[int, int, int]] = {}  # of a limit: line, readings, last time
         self._numbered = 0
         self._fresh = True
 
@@ -149,11 +151,23 @@ class Fold:
         self._say(body["time"], "event", body["level"], body["device"], body["text"])
 
     def _violation(self, body: ViolationInfo) -> None:
-        times = f" ({body['count']} readings)" if body["count"] > 1 else ""
-        text = f"{body['metric']} {body['code']}: {body['text']}{times}"
-        self._say(body["time"], "violation", "warning", body["device"], text)
+        """One line for each device, metric and limit as long as it goes on: a fleet has many at once."""
+        limit, time = (body["device"], body["metric"], body["code"]), body["time"]
+        number, count, last = self._repeats.get(limit, (0, 0, 0))
+        at = number - self._log[0].number if number and time - last <= AGAIN else -1
+        count = body["count"] + (count if at >= 0 else 0)
+        times = f" ×{count}" if count > 1 else ""  # before the text: a narrow screen cuts that
+        text = f"{body['metric']} {body['code']}{times}: {body['text']}"
+        if at >= 0:
+            self._log[at] = replace(self._log[at], text=text[:TEXT])
+        else:
+            self._say(time, "violation", "warning", body["device"], text)
+            self._repeats.pop(limit, None)  # in the order of their lines
+        self._repeats[limit] = (self._log[at].number, count, time)  # -1: the new line
+        if len(self._repeats) > LINES:  # the line of the first has left the log
+            del self._repeats[next(iter(self._repeats))]
         if body["device"] in self._devices:
-            self._change(body["device"], limits=body["time"])
+            self._change(body["device"], limits=time)
 
     def _status(self, status: Status, now: int) -> None:
         before = self._view

@@ -174,25 +174,22 @@ class Conversation:
         what it has, and the rest waits for the next link."""
         if self._session.retry_after is not None:
             return False
-        if held.frame is None:
-            await self._spool.spend(held)
-            if self._spool.peek() is not held:
-                return True  # it has grown meanwhile
-            dropped = declaration(held)
-            frame = encode(dropped)
-            self._session.dropped(dropped)
+        dropped = declaration(held) if held.frame is None else None
+        frame = encode(dropped) if dropped is not None else held.frame
+        assert frame is not None
+        size = len(frame)
+        if size > self._session.frame:
+            self._spool.set_aside(held.seq - 1, "larger than the hub's largest frame")
+            return True
+        self._starved = not self._session.may_send(size)
+        if self._starved:
+            return False
+        await self._spool.spend(held)
+        if self._spool.peek() is not held:
+            return True  # it became a hole meanwhile, or the hole has grown
+        if dropped is not None:
+            self._session.dropped(dropped, size)
         else:
-            frame = held.frame
-            size = len(frame)
-            if size > self._session.frame:
-                self._spool.set_aside(held.seq - 1, "larger than the hub's largest frame")
-                return True
-            self._starved = not self._session.may_send(size)
-            if self._starved:
-                return False
-            await self._spool.spend(held)
-            if self._spool.peek() is not held:
-                return True  # it became a hole meanwhile
             self._session.sent(held.seq, size)
             if not held.sent:
                 self._device.figures.sent += held.readings or 0

@@ -14,7 +14,7 @@ from hub.ports import Ports, Worker
 from hub.settings import Settings
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
-from hub.store.mending import MendingStore
+from hub.store.mending import ASKED, MendingStore
 from hub.wire.records import pack_marks
 
 MIB: Final = 1024 * 1024
@@ -113,10 +113,11 @@ async def open_store(settings: Settings, ports: Ports, worker: Worker, journal: 
     else:
         from hub.store.duck import DuckStore  # a second to import: only where it is used
 
-        path = settings.data / "store.duckdb"
+        path, options = settings.data / "store.duckdb", settings.store
         store = MendingStore(
-            path, lambda: DuckStore(path, memory_mb=settings.store.memory_mb), ports.files, ports.clock, _mended
-        )
+            path, lambda: DuckStore(path, memory_mb=options.memory_mb, log_mb=options.log_mb), ports.files, ports.clock,
+            _mended,
+        )  # fmt: skip
         store.end = lambda: journal.durable
     try:
         await worker.run(store.open)
@@ -131,7 +132,9 @@ async def open_store(settings: Settings, ports: Ports, worker: Worker, journal: 
 
 def _mended(text: str, kept: str) -> None:
     """What happened to the store, for the log; ``kept`` is the name under which a damaged file is kept."""
-    if kept:
+    if kept and text == ASKED:
+        log.info("the store is set aside, and built anew from the journal", why=text, kept=kept)
+    elif kept:
         log.error("the store is damaged: it is set aside, and rebuilt from the journal", why=text, kept=kept)
     else:
         log.info("the store is rebuilt", took=text)

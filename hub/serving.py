@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -91,7 +92,10 @@ def _statistics(house: House) -> dict[str, Any]:
         "store": house.store.statistics,
         "followers": lambda: {f"{each['name']}_lag": each["lag"] for each in house.followers.status()},
         "registry": lambda: {"devices": len(house.registry), "online": house.registry.online},
-        "process": lambda: {"tasks": trio.lowlevel.current_statistics().tasks_living},
+        "process": lambda: {
+            "tasks": trio.lowlevel.current_statistics().tasks_living,
+            "memory_blocks": sys.getallocatedblocks(),  # of Python's own allocator: what leaks shows here first
+        },
     }
 
 

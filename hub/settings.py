@@ -75,6 +75,7 @@ class JournalSection(Section):
 class StoreSection(Section):
     kind: Literal["duckdb", "memory"] = "duckdb"
     memory_mb: Annotated[int, Field(ge=64)] = 256
+    log_mb: Annotated[int, Field(ge=1)] = 32
     query_seconds: Annotated[float, Field(gt=0)] = 30.0
     query_rows: Annotated[int, Field(ge=1)] = 1_000_000
     retention: str = ""

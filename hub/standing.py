@@ -49,7 +49,7 @@ class Standing:
 
     def rebuild(self) -> int | None:
         """Have the store made again; the record that it has to reach, None where there is nothing to rebuild."""
-        return None if self.mender is None else self.mender.condemn("asked for")
+        return None if self.mender is None else self.mender.renew()
 
     async def booked(self, lsn: int) -> None:
         """Until the account has taken in everything up to ``lsn``, and the store, if it is up; StateError when the

@@ -1,8 +1,6 @@
 """``telemetrio demo``: a hub, a fleet and the dashboard or a summary, each in a process of its own."""
 
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -11,6 +9,7 @@ from cyclopts import Parameter
 from hub.cli.options import OUTPUT, Output, at_least_one
 
 if TYPE_CHECKING:
+    from hub.cli.demo_folder import DemoFolder
     from hub.cli.demo_summary import Summary
 
 HEADLESS_SECONDS: Final = 20.0  # when nobody says how long: enough for a few hundred readings of each device
@@ -31,6 +30,7 @@ def demo(
     At the end the fleet drains, another process verifies the ledger, and a summary tells how it went. Exit code 0
     when all devices were online, the commands succeeded and the ledger balances.
     """
+    from hub.cli.demo_folder import DemoFolder, sweep
     from hub.cli.exits import Exit
     from hub.cli.options import seconds as duration
     from hub.cli.output import chosen, write_record
@@ -39,17 +39,17 @@ def demo(
 
     with_dashboard = not headless and sys.stdin.isatty() and sys.stdout.isatty()
     length = duration(seconds) if seconds is not None else None if with_dashboard else HEADLESS_SECONDS
-    folder = dir if dir is not None else Path(tempfile.mkdtemp(prefix="telemetrio-demo-"))
+    sweep()
+    folder = DemoFolder(dir)
     good = False
     try:
         summary = _run(folder, devices, length, with_dashboard)
         problems = summary.problems()
         good = not problems
     finally:
-        if dir is None and good:
-            shutil.rmtree(folder, ignore_errors=True)
-        elif not good and (folder / "hub.log").exists():
-            say(f"everything of this run is in {folder}: hub.log, fleet.log, telemetrio.toml and data")
+        folder.end(keep=not good)
+        if not good and (folder.path / "hub.log").exists():
+            say(f"everything of this run is in {folder.path}: hub.log, fleet.log, telemetrio.toml and data")
     if chosen(output) == "table":
         write_record(summary.to_plain(), output)
     else:
@@ -59,14 +59,14 @@ def demo(
     return Exit.OK if good else Exit.FAILED
 
 
-def _run(folder: Path, devices: int, length: float | None, with_dashboard: bool) -> "Summary":
+def _run(folder: "DemoFolder", devices: int, length: float | None, with_dashboard: bool) -> "Summary":
     import trio
 
     from hub.cli.demo_run import Demo
     from hub.ports import Ports
     from hub.upkeep.init import initialise
 
-    settings = folder / "telemetrio.toml"
+    settings = folder.path / "telemetrio.toml"
     if not settings.exists():
-        initialise(folder, ["localhost", "127.0.0.1", "::1"], Ports(), listen="127.0.0.1:0", http="127.0.0.1:0")
+        initialise(folder.path, ["localhost", "127.0.0.1", "::1"], Ports(), listen="127.0.0.1:0", http="127.0.0.1:0")
     return trio.run(Demo(folder, settings, devices, length, with_dashboard).run)

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import trio
 
+from hub.cli.demo_folder import DemoFolder
 from hub.cli.demo_summary import Summary
 from hub.cli.exits import CommandError
 from hub.cli.ledger import sums
@@ -35,8 +36,12 @@ T = TypeVar("T")
 class Demo:
     """One run; see ``hub.cli.demo``."""
 
-    def __init__(self, folder: Path, settings: Path, devices: int, length: float | None, with_dashboard: bool) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: DemoFolder, settings: Path, devices: int, length: float | None, with_dashboard: bool
+    ) -> None:
+        self._folder = folder.path
+        self._lifeline, self._alive = os.pipe()  # the second is ours alone: closed when this process is no more
+        self._inherited = (self._lifeline, *folder.lock)
         self._settings = settings
         self._length = length
         self._with_dashboard = with_dashboard
@@ -135,8 +140,8 @@ class Demo:
     async def _start(self, *words: str, **files: Any) -> trio.Process:
         if files:
             files |= {"stdin": subprocess.DEVNULL, "process_group": 0}  # Ctrl-C is for us: we end them in order
-        command = [sys.executable, "-m", "hub.cli", *words]
-        return await trio.lowlevel.open_process(command, env=self._environment, **files)
+        command = [sys.executable, "-m", "hub.cli.demo_child", str(self._lifeline), *words]
+        return await trio.lowlevel.open_process(command, env=self._environment, pass_fds=self._inherited, **files)
 
     async def _until_ready(self, hub: trio.Process) -> Target:
         ready = self._settings.parent / "data" / "hub.json"

@@ -9,8 +9,10 @@ from hub.cli.options import OUTPUT, REACH, Output, Reach
 
 COLUMNS: Final = (
     "device", "epoch", "next", "kept", "waiting", "dropped", "lost", "moved", "received", "stored", "pending",
-    "rejected", "balanced",
+    "rejected", "expired", "removed", "balanced",
 )  # fmt: skip
+#: Left out of a table where they are 0 in every row: with all terms no name of a device would fit on 80 characters.
+_SELDOM: Final = frozenset({"waiting", "dropped", "moved", "pending", "rejected", "expired", "removed"})
 _RANGES: Final = ("kept", "waiting", "dropped", "lost", "moved")
 
 
@@ -131,16 +133,21 @@ def written(ranges: Sequence[Sequence[int]]) -> str:
 
 def write_entries(entries: Sequence[Mapping[str, Any]], output: Output) -> None:
     """One row for each device and epoch: batches as counts, but what is not kept as ranges."""
-    from hub.cli.output import write_rows
+    from hub.cli.output import chosen, write_rows
 
-    def row(entry: Mapping[str, Any]) -> list[Any]:
-        shown = dict(entry)
-        shown["kept"] = count(entry["kept"])
-        for name in _RANGES[1:]:
-            shown[name] = written(entry[name]) or 0
-        shown["rejected"] = ", ".join(f"{why} {number}" for why, number in sorted(entry["rejected"].items())) or 0
-        if entry["unknown_above"]:
-            shown["next"] = f"{entry['next']} (above: unknown)"
-        return [shown[name] for name in COLUMNS]
+    shown = [_row(entry) for entry in entries]
+    table = chosen(output) == "table"
+    columns = [name for name in COLUMNS if not table or name not in _SELDOM or any(row[name] for row in shown)]
+    write_rows(columns, ([row[name] for name in columns] for row in shown), output)
 
-    write_rows(COLUMNS, (row(entry) for entry in entries), output)
+
+def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
+    shown = dict(entry)
+    shown["kept"] = count(entry["kept"])
+    for name in _RANGES[1:]:
+        shown[name] = written(entry[name]) or 0
+    for name in ("rejected", "removed"):
+        shown[name] = ", ".join(f"{why} {number}" for why, number in sorted(entry[name].items())) or 0
+    if entry["unknown_above"]:
+        shown["next"] = f"{entry['next']} (above: unknown)"
+    return shown

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -9,6 +10,7 @@ from cyclopts import Parameter
 from hub.cli.options import OUTPUT, REACH, Labels, Output, Reach
 
 if TYPE_CHECKING:
+    from hub.client import Operator
     from hub.query import Columns, Question
 
 
@@ -39,8 +41,11 @@ def query(
     from hub.cli.output import write_rows
 
     asked = question(metrics, device, label, last, since, until, every, agg, limit)
-    answer = with_operator(reach.target(), lambda operator: operator.ask(asked))
+    answer, texts = with_operator(reach.target(), lambda operator: _ask(operator, asked))
     write_rows(list(answer.columns), rows(answer), output)
+    if texts:
+        note = "left out, as aggregates are of numbers and these are texts"
+        print(f"telemetrio: {note}: {', '.join(texts)}; ask without --agg and --every to see them", file=sys.stderr)
     if answer.truncated:
         print(f"telemetrio: only the newest {len(answer)} rows; ask for more with --limit", file=sys.stderr)
     if not len(answer):
@@ -51,6 +56,20 @@ def query(
         )
         return Exit.EMPTY if fail_empty else Exit.OK
     return Exit.OK
+
+
+async def _ask(operator: "Operator", asked: "Question") -> tuple["Columns", list[str]]:
+    """The answer, and which of the metrics that were named are texts, so that no aggregate has them."""
+    answer = await operator.ask(asked)
+    if not asked.wanted:
+        return answer, []
+    texts = []
+    for metric in dict.fromkeys(asked.metrics or ()):
+        if metric not in answer.columns["metric"]:
+            plain = replace(asked, metrics=(metric,), every=None, aggregates=(), limit=1)
+            values = (await operator.ask(plain)).columns["value"]
+            texts += [metric for value in values if isinstance(value, str)]
+    return answer, texts
 
 
 def question(

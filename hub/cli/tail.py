@@ -50,7 +50,7 @@ async def _follow(
 
     updates = await operator.subscribe(["readings"], [device], metrics or ("*",))
     if not GLOB.intersection(device):  # a glob may wait for devices that are still to come
-        await operator.call("devices.show", device=device)  # HubFailure where there is none of that name
+        await _check(operator, device, metrics)
     with trio.move_on_after(limit if limit is not None else float("inf")) as deadline:
         async for update in updates:
             if update.kind == "skipped" and isinstance(update.body, dict):
@@ -65,6 +65,38 @@ async def _follow(
     if not deadline.cancelled_caught and operator.ended is not None:
         raise operator.ended
     return 0
+
+
+async def _check(operator: "Operator", device: str, metrics: tuple[str, ...]) -> None:
+    """Who asks for what can never come is told at once: HubFailure or CommandError."""
+    from hub.cli.exits import CommandError, Exit
+
+    detail = await operator.call("devices.show", device=device)
+    known = {name for name, *_ in [*detail["metrics"], *detail["latest"]]}
+    missing = [metric for metric in metrics if not GLOB.intersection(metric) and metric not in known]
+    if not known or not missing:  # one that was never here may bring anything
+        return
+    known |= await _of_model(operator, detail["model"])  # the next birth may declare more of it
+    for metric in missing:
+        if metric not in known:
+            text = f"{device} has no metric {metric!r}; {_instead(device, metric, known)}"
+            raise CommandError(text, Exit.UNKNOWN_DEVICE)
+
+
+async def _of_model(operator: "Operator", model: str) -> set[str]:
+    from hub.client import HubFailure
+
+    try:
+        return {metric["name"] for metric in (await operator.call("models.show", model=model))["metrics"]}
+    except HubFailure:  # the hub has no such model
+        return set()
+
+
+def _instead(device: str, metric: str, known: set[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(metric, sorted(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"'telemetrio devices show {device}' lists them"
 
 
 def shown(reading: Any) -> list[Any]:

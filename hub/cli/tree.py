@@ -7,8 +7,8 @@ from typing import Final
 from cyclopts import App
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 ok, 1 failed, 2 usage or config, 3 hub unreachable, 4 not authorised, 5 unknown or offline device, "
-    "6 refused or failed by the device, 7 nothing matched with --fail-empty, 124 timeout, 130 interrupted."
+    "Exit codes: 0 ok, 1 failed, 2 usage or config, 3 hub unreachable, 4 not authorised, 5 unknown name or offline "
+    "device, 6 refused or failed by the device, 7 nothing matched with --fail-empty, 124 timeout, 130 interrupted."
 )
 
 _COMMANDS: Final = {

@@ -86,7 +86,7 @@ class MirrorFollower:
 
     async def take(self, entries: Sequence[Entry], cursor: int) -> None:
         await self._worker.run(self._mirror.take, entries)
-        missing = _between(self._cursor, entries)
+        missing = _between(self._cursor, entries, cursor)
         await self._state_worker.run(self._pass, cursor, missing)
         self._cursor = cursor
         self.missing += missing
@@ -103,13 +103,13 @@ class MirrorFollower:
             self._state.cursors.set(self.name, cursor)
 
 
-def _between(after: int, entries: Sequence[Entry]) -> list[tuple[int, int]]:
-    """The records after ``after`` and up to the last of these that are not among them; every record is an entry."""
-    if not entries or entries[-1].lsn - after == len(entries):
+def _between(after: int, entries: Sequence[Entry], cursor: int) -> list[tuple[int, int]]:
+    """The records after ``after`` and up to ``cursor`` that are not among these; every record is an entry."""
+    if cursor - after == len(entries):
         return []
     missing = []
-    for entry in entries:
-        if entry.lsn > after + 1:
-            missing.append((after + 1, entry.lsn - 1))
-        after = entry.lsn
+    for lsn in (*(entry.lsn for entry in entries), cursor + 1):
+        if lsn > after + 1:
+            missing.append((after + 1, lsn - 1))
+        after = lsn
     return missing

@@ -26,8 +26,8 @@ class Question:
     Times are us since the epoch, ``since`` inclusive, ``until`` exclusive. With ``every`` (us) the answer has one row
     per device, metric and bucket (buckets are aligned to the Unix epoch) with the ``aggregates``, or the mean where
     none is named; with ``aggregates`` and no ``every`` one row per device and metric, at the time of its newest
-    reading; without both the readings themselves. Rows come oldest first, and at most the ``limit`` newest ones.
-    Aggregates are of numbers: texts are left out.
+    reading; without both the readings themselves. Rows come oldest first (aggregates of one time by device, then by
+    metric), and at most the ``limit`` newest ones. Aggregates are of numbers: texts are left out.
     """
 
     metrics: tuple[str, ...] | None = None

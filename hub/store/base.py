@@ -36,8 +36,8 @@ class Store(Protocol):
     def ask(self, question: Question, *, rows: int, seconds: float) -> Columns:
         """Answer, on a cursor of its own (safe beside ``take``); StoreError when it takes longer or is too much.
 
-        Rows come oldest first, of equal times in the order they were kept, then as first declared by their device;
-        aggregates without ``every`` in the order of first declaration."""
+        Readings come oldest first, of equal times in the order they were kept, then as first declared by their
+        device; aggregates with ``every`` by time, else all together, and then by device, metric and unit."""
 
     def latest(self, devices: Sequence[str] | None = None, *, since: int = 0, seconds: float = 30.0) -> Columns:
         """The latest reading of each metric of these devices (``None``: all) with a time from ``since`` on (us).

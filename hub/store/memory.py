@@ -158,19 +158,17 @@ def _lateness(reading: Reading) -> tuple[int, int, int, int]:
 
 
 def _aggregated(question: Question, found: list[Reading], series: dict[int, Series], limit: int) -> Columns:
-    heads: dict[tuple[str, str, str], int] = {}
-    for number in sorted(series):
-        one = series[number]
-        heads.setdefault((one.device, one.metric, one.unit), number)
-    groups: dict[tuple[int, int], list[Reading]] = {}
+    groups: dict[tuple[int, str, str, str], list[Reading]] = {}
     for reading in found:
         one = series[reading.series]
         if not one.is_text:
             bucket = 0 if question.every is None else reading.time // question.every * question.every
-            groups.setdefault((bucket, heads[one.device, one.metric, one.unit]), []).append(reading)
+            groups.setdefault((bucket, one.device, one.metric, one.unit), []).append(reading)
     keys = sorted(groups)
     chosen = keys[:limit] if question.every is None else keys[-limit:]
-    columns = _heads([series[head] for _, head in chosen])
+    columns: dict[str, Any] = {
+        name: [key[index] for key in chosen] for index, name in enumerate(("device", "metric", "unit"), 1)
+    }
     times = [groups[key][-1].time if question.every is None else key[0] for key in chosen]
     columns["time"] = np.array(times, dtype=np.int64)
     for name in question.wanted:

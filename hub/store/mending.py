@@ -12,6 +12,7 @@ from hub.wire.kept import Entry
 
 T = TypeVar("T")
 
+ASKED: Final = "it was asked for"  # the only reason to build a store anew that is no damage
 MARK: Final = ".rebuilding"  # beside the store while it is filled again, so that a restart knows it too
 
 
@@ -56,7 +57,7 @@ class MendingStore:
         self._counters: dict[str, float] = {"set_aside": 0, "rebuilt": 0, "rebuild_seconds": 0.0, "rebuild_rate": 0.0}
 
     def condemn(self, why: str) -> None:
-        """The file is not to be trusted: it is set aside at the next ``open``."""
+        """The file is not to be trusted, or ASKED: it is set aside at the next ``open``."""
         self.damage = self.damage or why
 
     def open(self) -> int:
@@ -125,7 +126,8 @@ class MendingStore:
     def progress(self) -> str | None:
         """How far the store has come on its way back, in words; None when nothing is wrong."""
         if self.damage is not None:
-            return f"the store is damaged and will be rebuilt from the journal: {self.damage}"
+            state = "" if self.damage == ASKED else "is damaged and "
+            return f"the store {state}will be rebuilt from the journal: {self.damage}"
         if self.rebuilding is None:
             return None
         return (

@@ -10,7 +10,7 @@ from hub.followers.loop import Followers
 from hub.journal import Journal
 from hub.ports import Worker
 from hub.store.base import StoreError
-from hub.store.mending import MendingStore
+from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.collected import CollectedError, read_collected
 
 LOOK_SECONDS: Final = 1.0  # between two looks at the file: two system calls
@@ -44,6 +44,10 @@ class Mender:
             while True:
                 await self._look()
                 await trio.sleep(LOOK_SECONDS)
+
+    def renew(self) -> int:
+        """``condemn`` a store that is not known to be wrong."""
+        return self.condemn(ASKED)
 
     def condemn(self, why: str) -> int:
         """Have the store set aside and filled again; the record that it then has to reach."""

@@ -11,7 +11,7 @@ from hub.followers.reader import Reader
 from hub.journal import Journal
 from hub.ports import Ports
 from hub.store.duck import DuckStore
-from hub.store.mending import MendingStore
+from hub.store.mending import ASKED, MendingStore
 
 BATCH: Final = 20_000  # entries in one commit
 
@@ -55,7 +55,7 @@ async def _rebuild(data: Path, memory_mb: int, ports: Ports, told: Callable[[Pro
     store.end = lambda: journal.durable
     try:
         await journal.open()
-        store.condemn("rebuilt by hand")
+        store.condemn(ASKED)
         cursor = await worker.run(store.open)
         began = ports.clock.monotonic()
         reader = Reader(journal, cursor)

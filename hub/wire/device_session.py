@@ -117,29 +117,31 @@ class DeviceSession:
         return seq
 
     def may_send(self, size: int) -> bool:
-        """Whether the credit allows a numbered batch of ``size`` bytes now."""
+        """Whether the credit allows a numbered batch, or a ``dropped``, of ``size`` bytes now."""
         return self.state is State.OPEN and size <= self.frame and self._allowance.allows(size)
 
     def sent(self, seq: int, size: int) -> None:
         """A numbered batch is about to go. LocalProtocolError when that breaks P4 or the window; then it must not."""
-        if self.state is not State.OPEN:
-            raise LocalProtocolError(f"a batch is not legal while {self.state.value}")
         if seq != self.expected:
             raise LocalProtocolError(f"expected seq {self.expected}, not {seq}")
+        self._spend("a batch", seq, size)
+
+    def dropped(self, dropped: Dropped, size: int) -> None:
+        """A ``dropped`` of ``size`` bytes is about to go; LocalProtocolError when it does not start at the number
+        expected (P4), or the window is closed."""
+        if dropped.first != self.expected or dropped.last < dropped.first:
+            raise LocalProtocolError(f"dropped must start at seq {self.expected}")
+        self._spend("dropped", dropped.last, size)
+
+    def _spend(self, what: str, through: int, size: int) -> None:
+        if self.state is not State.OPEN:
+            raise LocalProtocolError(f"{what} is not legal while {self.state.value}")
         if size > self.frame:
             raise LocalProtocolError(f"a frame has at most {self.frame} bytes on this link")
         if not self._allowance.allows(size):
             raise LocalProtocolError("beyond the window: wait for an ack")
-        self._allowance.spend(seq, size)
-        self._advance(seq)
-
-    def dropped(self, dropped: Dropped) -> None:
-        """A ``dropped`` is about to go; LocalProtocolError when it does not start at the number expected (P4)."""
-        if self.state is not State.OPEN:
-            raise LocalProtocolError(f"dropped is not legal while {self.state.value}")
-        if dropped.first != self.expected or dropped.last < dropped.first:
-            raise LocalProtocolError(f"dropped must start at seq {self.expected}")
-        self._advance(dropped.last)
+        self._allowance.spend(through, size)
+        self._advance(through)
 
     def _advance(self, seq: int) -> None:
         self.expected = self._free(seq + 1)

@@ -65,7 +65,7 @@ class HubSession:
         if isinstance(message, Hello):
             self._hello = message
         elif isinstance(message, Dropped):
-            self._drop(message)
+            self._drop(message, size)
         self.state = after
         return Step.OTHER
 
@@ -76,16 +76,19 @@ class HubSession:
             step = Step.DUPLICATE
         else:
             raise self._jump(f"seq {seq}")
+        self._spend(seq, size)
+        self._last = seq
+        if step is _FRESH:
+            self.expected = self._free(seq + 1) if self._held else seq + 1
+        return step
+
+    def _spend(self, seq: int, size: int) -> None:
         if size > self._frame:
             raise RemoteProtocolError(CloseCode.TOO_BIG, f"a frame has at most {self._frame} bytes on this link")
         if seq > self._acked:
             if not self._allowance.allows(size):
                 raise RemoteProtocolError(CloseCode.POLICY, "sent beyond the window")
             self._allowance.spend(seq, size)
-        self._last = seq
-        if step is _FRESH:
-            self.expected = self._free(seq + 1) if self._held else seq + 1
-        return step
 
     def receive_run(self, seq: int, count: int, size: int) -> bool:
         """Take in ``count`` fresh batches at once, numbered from ``seq`` on, in frames of ``size`` bytes. False, and
@@ -98,9 +101,11 @@ class HubSession:
         self.expected = seq + count
         return True
 
-    def _drop(self, dropped: Dropped) -> None:
+    def _drop(self, dropped: Dropped, size: int) -> None:
+        """Its record waits for the disk as a batch's does, so it needs credit as one."""
         if dropped.first != self.expected:
             raise self._jump(f"dropped from {dropped.first}")
+        self._spend(dropped.last, size)
         self._last = dropped.last
         self.expected = self._free(dropped.last + 1)
 

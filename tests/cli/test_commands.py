@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import trio
 
+from hub.cli.ledger import COLUMNS
+from hub.cli.tree import EXIT_CODES
 from hub.model import parse_model
 from hub.wire.operator import Ask, Call, Send, Subscribe
 from tests.client.fakehub import TIME, Fails, FakeHub, command
@@ -31,6 +33,7 @@ DEVICE = {
     "device": "p1", "model": "pump", "state": "online", "since": TIME, "last_seen": TIME, "software": "=1\x1b[2J",
     "labels": {"site": "north"}, "address": "10.0.0.1", "epoch": 1, "through": 9, "waiting": 90, "catch_up": 92.6,
 }  # fmt: skip
+DETAIL = DEVICE | {"metrics": [["speed", "1/min", "float64"]], "latest": [["speed", TIME, 1200.0, 0]]}
 ENTRY = {
     "device": "p1", "epoch": 1, "next": 11, "kept": [[1, 9]], "waiting": [[10, 10]], "dropped": [], "lost": [],
     "moved": [], "closed": False, "unknown_above": False, "received": 27, "stored": 25, "pending": 0,
@@ -45,7 +48,7 @@ STATUS = {
 
 
 def hub(**fields: Any) -> FakeHub:
-    verbs = {"devices.show": lambda args: DEVICE | {"device": args["device"]}, "models.show": MODEL}
+    verbs = {"devices.show": lambda args: DETAIL | {"device": args["device"]}, "models.show": MODEL}
     return FakeHub(verbs=verbs | fields.pop("verbs", {}), **fields)
 
 
@@ -72,6 +75,13 @@ async def test_send_waits_and_its_exit_code_tells_how_it_ended(ask, state, code)
     assert [(each.device, each.name, dict(each.args), each.timeout, each.wait) for each in sent] == [
         ("p1", "set_speed", {"rpm": 1200}, 2.0, True)
     ]
+
+
+async def test_an_unknown_command_is_told_with_the_exit_code_of_unknown_names(ask) -> None:
+    text = "there is no command 'c9'; `telemetrio commands ls` lists them"
+    ran = await ask(hub(verbs={"commands.show": raises("unknown", text)}), "commands", "show", "c9")
+    assert (ran.code, ran.out, ran.err) == (5, "", f"telemetrio: {text}\n")
+    assert "5 unknown name or offline device" in EXIT_CODES
 
 
 async def test_send_without_waiting(ask) -> None:
@@ -245,6 +255,30 @@ async def test_query_that_matches_nothing(ask) -> None:
     assert (await ask(hub(parts=[nothing]), "query", "--fail-empty", "-o", "json")).code == 7
 
 
+async def test_aggregates_tell_which_metrics_were_left_out_because_they_are_texts(ask) -> None:
+    def parts(question: dict[str, Any]) -> list[dict[str, Any]]:
+        """As the hub: aggregates of speed only; the note is a text, of level there is nothing."""
+        aggregated = "aggregates" in question
+        metrics = [name for name in question["metrics"] if name == ("speed" if aggregated else "note")]
+        value: Any = np.array([1.5] * len(metrics)) if aggregated else ["ok"] * len(metrics)
+        columns = {
+            "device": ["p1"] * len(metrics), "metric": metrics, "unit": [""] * len(metrics),
+            "time": np.array([TIME] * len(metrics), np.int64),
+        }  # fmt: skip
+        more = {"last": value} if aggregated else {"value": value, "quality": np.zeros(len(metrics), np.int8)}
+        return [{"columns": columns | more, "truncated": False}]
+
+    ran = await ask(hub(parts=parts), "query", "note", "speed", "level", "--agg", "last", "-o", "json")
+    assert ran.code == 0
+    assert [(row["metric"], row["last"]) for row in json.loads(ran.out)] == [("speed", 1.5)]
+    assert "these are texts: note; ask without --agg" in ran.err
+    ran = await ask(hub(parts=parts), "query", "note", "--agg", "last", "--fail-empty")
+    assert (ran.code, ran.out) == (7, "")
+    assert "these are texts: note;" in ran.err
+    ran = await ask(hub(parts=parts), "query", "speed", "--agg", "last")
+    assert (ran.code, ran.err) == (0, "")
+
+
 async def test_a_question_the_hub_refuses(ask) -> None:
     ran = await ask(hub(), "query", "nonsense")
     assert ran.code == 2
@@ -271,6 +305,28 @@ async def test_tail_of_an_unknown_device_says_so(ask) -> None:
     assert ran.code == 5
     assert "no device 'nobody' is enrolled" in ran.err
     assert ran.out == ""
+
+
+async def test_tail_of_an_unknown_metric_names_those_that_are_near(ask) -> None:
+    ran = await ask(hub(), "tail", "p1", "--metric", "sped")
+    assert (ran.code, ran.out) == (5, "")
+    assert "p1 has no metric 'sped'; did you mean speed?" in ran.err
+    ran = await ask(hub(), "tail", "p1", "--metric", "speed", "--metric", "zzz")
+    assert (ran.code, ran.out) == (5, "")
+    assert "no metric 'zzz'; 'telemetrio devices show p1' lists them" in ran.err
+
+
+@pytest.mark.parametrize("metric", ["zz*", "speed", "pressure"], ids=["glob", "declared", "of the model"])
+async def test_tail_waits_for_metrics_that_may_come(ask, metric) -> None:
+    model = MODEL | {"metrics": [{"name": "pressure", "type": "float64", "unit": "Pa"}]}
+    ran = await ask(hub(updates=[READINGS], verbs={"models.show": model}), "tail", "p1", "--metric", metric, "-n", "1")
+    assert (ran.code, ran.err) == (0, "")
+
+
+async def test_tail_waits_for_a_device_that_was_never_here(ask) -> None:
+    fake = hub(updates=[READINGS], verbs={"devices.show": DEVICE | {"model": "", "metrics": [], "latest": []}})
+    ran = await ask(fake, "tail", "p1", "--metric", "zzz", "-n", "1")
+    assert (ran.code, ran.err) == (0, "")
 
 
 async def test_tail_of_a_glob_waits_for_devices_to_come(ask) -> None:
@@ -319,6 +375,36 @@ async def test_the_ledger_looks_as_its_page_shows(ask) -> None:
     page = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
     example = page.partition("```\n")[2].partition("```")[0]
     assert [line.split() for line in ran.out.splitlines()[:2]] == [line.split() for line in example.splitlines()]
+
+
+async def test_the_table_of_the_ledger_has_every_term_that_is_not_0_and_csv_has_all(ask) -> None:
+    gone = ENTRY | {"device": "p2", "rejected": {}, "expired": 4, "removed": {"admin": 3}, "received": 32}
+    ran = await ask(hub(verbs={"ledger": [ENTRY, gone]}), "ledger", "-o", "table")
+    assert ran.out.splitlines()[0].split() == [
+        "DEVICE", "EPOCH", "NEXT", "KEPT", "WAITING", "LOST", "RECEIVED", "STORED", "REJECTED", "EXPIRED", "REMOVED",
+        "BALANCED",
+    ]  # fmt: skip
+    assert ran.out.splitlines()[2].split() == [
+        "p2",
+        "1",
+        "11",
+        "9",
+        "10",
+        "0",
+        "32",
+        "25",
+        "0",
+        "4",
+        "admin",
+        "3",
+        "yes",
+    ]
+    good = ENTRY | {"waiting": [], "rejected": {}}
+    ran = await ask(hub(verbs={"ledger": [good]}), "ledger", "-o", "table")
+    assert ran.out.splitlines()[0] == "DEVICE  EPOCH  NEXT  KEPT  LOST  RECEIVED  STORED  BALANCED"
+    ran = await ask(hub(verbs={"ledger": [good]}), "ledger", "-o", "csv")
+    assert ran.out.splitlines()[0].split(",") == list(COLUMNS)
+    assert {"expired", "removed"} <= set(COLUMNS)
 
 
 async def test_loss_at_the_hub_is_said_first_and_fails(ask) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from hub.cli.demo_folder import LOCK
 from hub.cli.demo_run import clean_environment
 from tests.client.fakehub import TIME, FakeHub
 from tests.client.servers import Trust
@@ -109,3 +110,28 @@ def test_ctrl_c_ends_a_demo_and_its_processes(place: Path) -> None:
     assert "Traceback" not in err
     with pytest.raises(ProcessLookupError):
         os.kill(hub, 0)
+
+
+WAIT_FOR_LOCK = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX)"
+
+
+@pytest.mark.slow
+def test_the_processes_of_a_killed_demo_end_and_the_next_one_removes_its_folder(place: Path) -> None:
+    command = [*TELEMETRIO, "demo", "--headless", "--seconds", "60", "--devices", "2"]
+    variables = environment(TMPDIR=str(place))
+    process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "hub at wss://localhost:" in process.stderr.readline()
+    (folder,) = place.glob("telemetrio-demo-*")
+    tail = [*TELEMETRIO, "tail", "-n", "1", "-c", str(folder / "telemetrio.toml")]
+    subprocess.run(tail, env=variables, check=True, capture_output=True, timeout=60)  # the fleet has begun
+    process.kill()
+    process.communicate(timeout=10)
+    subprocess.run(
+        [sys.executable, "-c", WAIT_FOR_LOCK, folder / LOCK], check=True, timeout=60
+    )  # hub and fleet have it
+    assert not (folder / "data" / "hub.json").exists(), "the hub has ended in order"
+    assert json.loads((folder / "fleet.json").read_text()), "the fleet has told how it went"
+    command[command.index("60")] = "1"
+    subprocess.run(command, env=variables, check=False, capture_output=True, timeout=110)
+    assert not folder.exists()

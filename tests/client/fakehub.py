@@ -36,12 +36,13 @@ class Fails(Exception):
 
 @dataclass
 class FakeHub:
-    """``verbs``: verb -> value or function of its arguments. ``states``: what a command goes through. ``parts``: the
-    parts of every answer to a question. ``updates``: what every subscription gets, as (kind, body)."""
+    """``verbs``: verb -> value or function of its arguments. ``states``: what a command goes through. ``parts``: those
+    of every answer to a question, or what gives them for it. ``updates``: what every subscription gets, as (kind,
+    body)."""
 
     verbs: dict[str, Any] = field(default_factory=dict)
     states: list[dict[str, Any]] = field(default_factory=list)
-    parts: list[dict[str, Any]] = field(default_factory=list)
+    parts: list[dict[str, Any]] | Callable[[dict[str, Any]], list[dict[str, Any]]] = field(default_factory=list)
     updates: list[tuple[str, Any]] = field(default_factory=list)
     hang_up: tuple[int, str] | None = None  # after the updates
     token: str = "admin-token"
@@ -95,10 +96,11 @@ class FakeHub:
                     Answer(id, command(device=device, name=name, args=dict(args)) | state, number < last)
                     for number, state in enumerate(states)
                 ]
-            case Ask(id):
-                if not self.parts:
+            case Ask(id, question):
+                parts = self.parts(dict(question)) if isinstance(self.parts, Callable) else self.parts
+                if not parts:
                     raise Fails("bad_request", "no such metric; see 'telemetrio devices show'")
-                return [Answer(id, part, number < len(self.parts) - 1) for number, part in enumerate(self.parts)]
+                return [Answer(id, part, number < len(parts) - 1) for number, part in enumerate(parts)]
             case Subscribe(id):
                 return [Answer(id, None, False), *(Update(id, kind, body) for kind, body in self.updates)]
             case Unsubscribe(id):

@@ -88,6 +88,51 @@ def test_a_command_is_one_line_whatever_becomes_of_it() -> None:
     assert stage.view.open_commands() == 0
 
 
+def violation(time: int, metric: str = "flow", count: int = 1) -> dict[str, Any]:
+    return {
+        "device": "a",
+        "metric": metric,
+        "code": "warn_max",
+        "count": count,
+        "text": f"{time} s",
+        "time": time * SECOND,
+    }
+
+
+def test_a_limit_is_one_line_as_long_as_it_is_violated() -> None:
+    stage = Stage()
+    for time in range(0, 180, 30):
+        stage.say("violation", violation(time, count=2))
+        stage.say("violation", violation(time, "head"))
+    stage.say("event", {"device": "a", "time": 200 * SECOND, "level": "info", "text": "valve opened"})
+    assert [(line.time, line.text) for line in stage.view.log] == [
+        (0, "flow warn_max ×12: 150 s"),
+        (0, "head warn_max ×6: 150 s"),
+        (200 * SECOND, "valve opened"),
+    ]
+    stage.say("violation", violation(211))
+    assert [line.text for line in stage.view.log][2:] == ["valve opened", "flow warn_max: 211 s"], (
+        "after a while: a new one"
+    )
+    stage.say("violation", violation(212))
+    assert stage.view.log[-1].text == "flow warn_max ×2: 212 s"
+
+
+def test_a_limit_whose_line_has_left_the_log_gets_a_new_one() -> None:
+    stage = Stage()
+    for at in range(LINES + 1):
+        stage.say("violation", violation(0, f"m{at}"))
+    assert len(stage.fold._repeats) == LINES
+    stage.say("violation", violation(1, "m0"))
+    assert stage.view.log[-1].text == "m0 warn_max: 1 s"
+    stage.say("violation", violation(2, "m2"))
+    assert stage.view.log[0].text == "m2 warn_max ×2: 2 s"
+    for at in range(LINES):
+        stage.say("event", {"device": "a", "time": NOON + at, "level": "info", "text": str(at)})
+    stage.say("violation", violation(3, "m2"))
+    assert stage.view.log[-1].text == "m2 warn_max: 3 s"
+
+
 def test_inventory_keeps_what_is_known_and_forgets_who_has_gone() -> None:
     stage = Stage()
     stage.device("a", "pump")

@@ -396,6 +396,35 @@ def test_q_leaves_and_the_feed_is_stopped() -> None:
     assert app.return_code == 0
 
 
+@pytest.mark.parametrize("keys", [(), ("slash", "p")], ids=["fleet", "while one types"])
+def test_ctrl_c_says_which_key_leaves(keys: tuple[str, ...]) -> None:
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        await press(app, pilot, *keys, "ctrl+c")
+        shown = text_of(app)
+        assert "q quits; from a form or a search: Esc first." in " ".join(shown.split())
+        assert "ctrl+q" not in shown
+        assert app.return_code is None
+
+    play(small_fleet(), scene, LARGE)
+
+
+def test_limits_that_go_on_do_not_push_commands_and_events_out_of_sight() -> None:
+    stage = small_fleet()
+
+    async def scene(app: DashboardApp, pilot: Pilots) -> None:
+        for second in range(60):
+            body = {"device": "pump-0001", "metric": "flow", "code": "warn_max", "text": "9.1 is above 9"}
+            stage.say("violation", body | {"count": 2, "time": NOON + second * SECOND})
+        stage.tick()
+        await press(app, pilot, "3")
+        shown = text_of(app)
+        assert "rain gauge" in shown
+        assert "set_speed" in shown
+        assert shown.count("flow warn_max ×120: ") == 2, "in the table, and all of it below"
+
+    play(stage, scene)
+
+
 def test_a_page_that_grew_while_another_was_in_sight_shows_all_of_its_strip() -> None:
     async def scene(app: DashboardApp, pilot: Pilots) -> None:
         await press(app, pilot, "enter", "1")

@@ -17,7 +17,7 @@ from devices.line import Held
 from devices.spool import declaration
 from hub.ingest.marks import CONTINUES, DeviceMarks
 from hub.ingest.opening import plan
-from hub.wire.codec import decode_device
+from hub.wire.codec import decode_device, encode
 from hub.wire.messages import Ack, Dropped, Row, Welcome, Window
 from hub.wire.session import DeviceSession, HubSession, Step
 from tests.simulation.files import SimulatedFiles
@@ -171,19 +171,17 @@ class Life:
             held = self.spool.peek()
             if held is None:
                 return done
-            if held.frame is None:
-                await self.spool.spend(held)
-                if self.spool.peek() is not held:
-                    continue
-                session.dropped(declaration(held))
-                self.spool.passed()
-                if arrive:
-                    self.hub.drop(declaration(held))
-                continue
-            if not session.may_send(len(held.frame)):
+            size = len(encode(declaration(held)) if held.frame is None else held.frame)
+            if not session.may_send(size):
                 return done
             await self.spool.spend(held)
             if self.spool.peek() is not held:
+                continue
+            if held.frame is None:
+                session.dropped(declaration(held), size)
+                self.spool.passed()
+                if arrive:
+                    self.hub.drop(declaration(held))
                 continue
             session.sent(held.seq, len(held.frame))
             self.hub.sent(held.frame)

@@ -34,6 +34,7 @@ def test_rebuild_gives_the_same_answers(tmp_path: Path) -> None:
             if not running:
                 hub.start()
             assert ask(hub) == before
+            assert ("built anew" in hub.log(), "the store is damaged" in hub.log()) == (True, False)
             assert any(".damaged-" in name for name in os.listdir(hub.folder / "data"))
     finally:
         hub.__exit__()

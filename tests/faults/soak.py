@@ -1,7 +1,8 @@
 """``./run faults --soak 30m``: 500 devices for a long time, with everything going wrong at random, and nothing growing.
 
-The hub is killed and started again, the process of the devices is killed and started again, devices are switched off
-and on, links break. In the end every set and every ledger must fit, and no process may have grown.
+Devices are switched off and on, and links break, all the time. In the first part the hub, and the process of the
+devices, are killed and started again and again; then both live to the end, so that one can see whether they grow. In
+the end every set and every ledger must fit, and no process may have grown.
 """
 
 import json
@@ -33,13 +34,15 @@ from tests.faults.witness import write_stored
 DEVICES, ON_DISK = 500, 50
 LOOK_SECONDS = 2.0
 TELL_SECONDS = 60.0
-LONGEST_LIFE = 600.0  # seconds until the hub, or the process of the devices, is killed: from half of this
+SHAKEN = 0.4  # of the soak: hub and process of the devices are killed
+LONGEST_LIFE = 180.0  # seconds until either is killed, while that lasts: from a third of this
 LIVES = 2  # in a short soak, at least so many
 END_SECONDS = 900.0  # for all to be acked and everybody to have left, on a machine that does much else
 REST_SECONDS = 60.0  # for a hub without devices to come to rest
-#: Small bounds, so that rings and caches are full within the first minute of a life.
+#: Small bounds, so that rings, caches and the store's log are full within the first minute of a life.
 SETTINGS = {
     "TELEMETRIO_JOURNAL__TAIL_MB": "1", "TELEMETRIO_JOURNAL__SEGMENT_MB": "1", "TELEMETRIO_STORE__MEMORY_MB": "64",
+    "TELEMETRIO_STORE__LOG_MB": "1",
 }  # fmt: skip
 REST_MORE = {"descriptors": 4.0, "tasks": 6.0}  # than a hub that has just started: threads and connections that idle
 
@@ -93,16 +96,20 @@ class Soak:
         while (now := time.monotonic()) < began + self._length:
             time.sleep(LOOK_SECONDS)
             self._look(hub)
-            if now >= self._hub.dies:
-                hub.kill()
-                self._hub.kills += 1
-                self._start_hub(hub)
-            elif now >= self._devices.dies:
-                self._kill_devices()
-                self._start_devices()
+            if now < began + SHAKEN * self._length:
+                self._shake(hub, now)
             if now >= told + TELL_SECONDS:
                 told = now
                 self._tell(now - began)
+
+    def _shake(self, hub: HubProcess, now: float) -> None:
+        if now >= self._hub.dies:
+            hub.kill()
+            self._hub.kills += 1
+            self._start_hub(hub)
+        elif now >= self._devices.dies:
+            self._kill_devices()
+            self._start_devices()
 
     def _look(self, hub: HubProcess) -> None:
         if hub.process is None or hub.process.poll() is not None:
@@ -111,12 +118,12 @@ class Soak:
         if self._herd.poll() is not None:
             raise Failed(f"the devices have ended by themselves:\n{self._log()[-2000:]}")
         told = gauges(hub)
-        self._hub.look(hub.pid, told["tasks"], told["edge_connections"])
+        self._hub.look(hub.pid, told["process_memory_blocks"], told["tasks"], told["edge_connections"])
         path = self._folder / "status.json"
         status = json.loads(path.read_text()) if path.exists() else {}
         if status.get("pid") == self._herd.pid:
             self._status = status
-            self._devices.look(self._herd.pid, status["tasks"], status["online"])
+            self._devices.look(self._herd.pid, status["blocks"], status["tasks"], status["online"])
 
     def _tell(self, elapsed: float) -> None:
         hub, devices = (watched.looks[-1].figures["rss_mb"] for watched in (self._hub, self._devices))
@@ -128,8 +135,8 @@ class Soak:
         )  # fmt: skip
 
     def _lasts(self) -> float:
-        longest = min(LONGEST_LIFE, self._length / LIVES)
-        return self._chance.uniform(longest / 2, longest)
+        longest = min(LONGEST_LIFE, SHAKEN * self._length / LIVES)
+        return self._chance.uniform(longest / 3, longest)
 
     def _start_hub(self, hub: HubProcess) -> None:
         hub.start()

@@ -75,6 +75,7 @@ class Herd:
             told = {
                 "pid": os.getpid(), "online": self._figures.online, "acked": self._figures.acked,
                 "links": self._figures.links, "restarts": self._restarts, "tasks": statistics.tasks_living,
+                "blocks": sys.getallocatedblocks(),
             }  # fmt: skip
             draft.write_text(json.dumps(told))
             draft.replace(path)

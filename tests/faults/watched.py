@@ -27,8 +27,9 @@ class Watched:
         self.began = time.monotonic()
         self.dies = self.began + lasts
 
-    def look(self, pid: int, tasks: float, links: float) -> None:
-        figures = {"rss_mb": _rss_mb(pid), "descriptors": float(len(os.listdir(f"/proc/{pid}/fd"))), "tasks": tasks}
+    def look(self, pid: int, blocks: float, tasks: float, links: float) -> None:
+        descriptors = float(len(os.listdir(f"/proc/{pid}/fd")))
+        figures = {"rss_mb": _rss_mb(pid), "blocks": blocks, "descriptors": descriptors, "tasks": tasks}
         self.looks.append(slopes.Look(self.life, time.monotonic() - self.began, figures, links))
 
     def figures(self) -> Figures:

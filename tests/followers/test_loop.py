@@ -254,3 +254,20 @@ async def test_stores_and_mirrors_are_fed(autojump_clock: MockClock, tmp_path: A
         assert store.cursor == state.cursors.get("mirror") == ink.journal.durable
     assert [entry.lsn for entry in store.taken] == [entry.lsn for entry in mirror.taken] == [1, 2, 3]
     state.close()
+
+
+async def test_a_mirror_knows_what_it_missed_up_to_its_cursor(autojump_clock: MockClock, tmp_path: Any) -> None:
+    from hub.state import State
+
+    state = State(tmp_path / "state.sqlite")
+    state.open()
+    worker = InlineWorker()
+    follower = MirrorFollower(Shelf(), worker, state, worker)
+    async with journaling() as ink:
+        kept = {entry.lsn: entry for entry in [ink.keep(seq) for seq in range(1, 7)]}
+    await follower.start()
+    assert list(kept) == [3, 4, 5, 6, 7, 8], "marks and a birth come before them"
+    await follower.take([kept[3], kept[5]], 7)  # 4 is damaged, and 6 and 7 say nothing any more
+    await follower.take([kept[8]], 8)
+    assert follower.missing == state.cursors.missed("shelf") == [(1, 2), (4, 4), (6, 7)]
+    state.close()

@@ -14,7 +14,7 @@ from hub.journal.archive import archive_path
 from hub.journal.segments import segments
 from hub.ports import InlineWorker
 from hub.store.duck import DuckStore
-from hub.store.mending import MendingStore
+from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.collected import NAME, read_collected
 from hub.upkeep.mend import Mender
 from tests.journal.driving import DIRECTORY
@@ -117,3 +117,16 @@ async def test_a_journal_that_is_not_whole_has_no_say(
     async with living(files, tmp_path, clock, told):
         await trio.sleep(10)
     assert told == [], "what it cannot give again is not thrown away"
+
+
+async def test_a_store_that_is_to_be_built_anew_is_not_called_damaged(tmp_path: Path) -> None:
+    duck, told = tmp_path / "store.duckdb", list[str]()
+    store = MendingStore(duck, lambda: DuckStore(duck), DiskFiles(), HandClock(), lambda why, kept: told.append(why))
+    store.open()
+    store.condemn(ASKED)
+    assert store.progress() == "the store will be rebuilt from the journal: it was asked for"
+    store.open()
+    assert told == ["it was asked for"]
+    store.condemn("its file was cut")
+    assert store.progress() == "the store is damaged and will be rebuilt from the journal: its file was cut"
+    store.close()

@@ -149,7 +149,7 @@ def test_each_end_says_only_what_is_legal() -> None:
         with pytest.raises(LocalProtocolError):
             session.sent(1, 1)
         with pytest.raises(LocalProtocolError):
-            session.dropped(m.Dropped(1, 1, None, ""))
+            session.dropped(m.Dropped(1, 1, None, ""), 9)
 
 
 # --- numbers -------------------------------------------------------------------------------------------------------
@@ -310,9 +310,32 @@ def test_p4_dropped_goes_from_the_expected_number() -> None:
     session.hello(**BIRTH)
     session.receive(welcome(held=((4, 5),)))
     with pytest.raises(LocalProtocolError):
-        session.dropped(m.Dropped(2, 3, None, ""))
-    session.dropped(m.Dropped(1, 3, None, ""))
+        session.dropped(m.Dropped(2, 3, None, ""), 9)
+    session.dropped(m.Dropped(1, 3, None, ""), 9)
     assert session.expected == 6
+
+
+def test_dropped_needs_credit_as_a_batch_does() -> None:
+    device = device_in(State.OPENING)
+    device.hello(**BIRTH)
+    device.receive(welcome(window=m.Window(2, 100)))
+    device.dropped(m.Dropped(1, 3, None, ""), 60)
+    with pytest.raises(LocalProtocolError):
+        device.dropped(m.Dropped(4, 6, None, ""), 41)
+    device.dropped(m.Dropped(4, 6, None, ""), 40)
+    assert not device.may_send(1)
+    device.receive(m.Ack(3, m.Window(2, 100)))
+    assert device.may_send(60)
+
+    session = hub(hello(next=20), welcome(window=m.Window(2, 100)))
+    session.receive(m.Dropped(1, 3, None, ""), 60)
+    session.receive(m.Dropped(4, 6, None, ""), 40)
+    assert session.outstanding == m.Window(2, 100)
+    with pytest.raises(RemoteProtocolError) as caught:
+        session.receive(m.Dropped(7, 7, None, ""), 1)
+    assert caught.value.code is CloseCode.POLICY
+    session.acked(3, m.Window(2, 100))
+    assert session.receive(m.Dropped(7, 7, None, ""), 60) is Step.OTHER
 
 
 def test_the_device_waits_for_credit() -> None:

@@ -163,8 +163,11 @@ class Device:
         if seq not in self.spool:
             last = min([at for at in self.spool if at > seq], default=self.next) - 1
             dropped = Dropped(seq, last, None, "given up")
-            session.dropped(dropped)
-            return encode(dropped)
+            said = encode(dropped)
+            if not session.may_send(len(said)):
+                return None
+            session.dropped(dropped, len(said))
+            return said
         frame = encode(Row(seq, None, [self.spool[seq]]))
         if not session.may_send(len(frame)):
             return None

@@ -149,10 +149,10 @@ def _merge(one: dict[str, npt.NDArray[Any]], other: dict[str, npt.NDArray[Any]])
 
 
 def _aggregated(cursor: duckdb.DuckDBPyConnection, question: Question, series: list[Series], limit: int) -> Columns:
-    """Series that differ in nothing but their type are one line."""
+    """Series that differ in nothing but their type are one line; lines are numbered in the order they are told."""
     groups: dict[tuple[str, str, str], int] = {}
     heads: list[Series] = []
-    for one in series:
+    for one in sorted(series, key=lambda one: (one.device, one.metric, one.unit)):
         if groups.setdefault((one.device, one.metric, one.unit), len(heads)) == len(heads):
             heads.append(one)
     if not heads:

@@ -18,10 +18,10 @@ from hub.store.pieces import Arrays
 from hub.store.series import SeriesBook
 from hub.wire.kept import Entry, Expired
 
-#: When a checkpoint moves the write-ahead log into the file. The log then has about 33 MB, which replays within a
-#: second after a crash; quiet hubs get there by commits, at five a second every ten minutes or more.
-CHECKPOINT_READINGS: Final = 1_000_000
-CHECKPOINT_COMMITS: Final = 3_000
+#: Megabytes of the write-ahead log at which a checkpoint moves it into the file: about a million readings in large
+#: commits, which a start after a crash replays within a second. Until then they are in memory, too.
+LOG_MB: Final = 32
+CHECKPOINT_COMMITS: Final = 3_000  # the same for many small commits: at five a second every ten minutes or more
 SCRUBBED: Final = {
     "readings": "series, time, value, quality, lsn, row", "texts": "series, time, value, quality, lsn, row",
     "batches": "lsn, device, epoch, seq, received, readings", "series": "number, device, metric, unit, type",
@@ -33,17 +33,18 @@ STORED_SECONDS: Final = 600.0  # the ledger's proof reads all there is
 class DuckStore:
     """Readings in one DuckDB file. Every call blocks: ``take`` from one worker, ``ask`` and the like from others."""
 
-    def __init__(self, path: Path, *, memory_mb: int = 256, threads: int = 1) -> None:
+    def __init__(self, path: Path, *, memory_mb: int = 256, log_mb: int = LOG_MB, threads: int = 1) -> None:
         self.name = "store"
         self._path = path
+        self._log = path.with_name(path.name + ".wal")
         self._memory_mb = memory_mb
+        self._log_bytes = log_mb * 1024 * 1024
         self._threads = threads
         self._root: duckdb.DuckDBPyConnection | None = None  # makes cursors and nothing else
         self._writer: duckdb.DuckDBPyConnection | None = None
         self._book = SeriesBook()
         self._cursor = 0
-        self._fresh_readings = 0  # since the last checkpoint
-        self._fresh_commits = 0
+        self._fresh_commits = 0  # since the last checkpoint
         self._counters = dict.fromkeys(("readings", "commits", "checkpoints", "checkpoints_put_off", "reopened"), 0)
 
     def open(self) -> int:
@@ -90,7 +91,7 @@ class DuckStore:
         self._cursor = cursor
         self._counters["readings"] += count - gone
         self._counters["commits"] += 1
-        self._checkpoint_if_due(count)
+        self._checkpoint_if_due()
 
     def ask(self, question: Question, *, rows: int, seconds: float) -> Columns:
         """Answer a question, at most ``rows`` rows, within ``seconds``."""
@@ -120,13 +121,12 @@ class DuckStore:
 
     def statistics(self) -> dict[str, Any]:
         """Counters and bytes on disk."""
-        log = self._path.with_name(self._path.name + ".wal")
         return {
             **self._counters,
             "cursor": self._cursor,
             "series": len(self._book),
-            "file_bytes": self._path.stat().st_size if self._path.exists() else 0,
-            "log_bytes": log.stat().st_size if log.exists() else 0,
+            "file_bytes": _size(self._path),
+            "log_bytes": _size(self._log),
         }
 
     def close(self) -> None:
@@ -172,10 +172,9 @@ class DuckStore:
                 connection.close()
         self._writer = self._root = None
 
-    def _checkpoint_if_due(self, count: int) -> None:
-        self._fresh_readings += count
+    def _checkpoint_if_due(self) -> None:
         self._fresh_commits += 1
-        if self._fresh_readings >= CHECKPOINT_READINGS or self._fresh_commits >= CHECKPOINT_COMMITS:
+        if self._fresh_commits >= CHECKPOINT_COMMITS or _size(self._log) >= self._log_bytes:
             assert self._writer is not None
             self._checkpoint(self._writer)
 
@@ -187,7 +186,7 @@ class DuckStore:
             self._counters["checkpoints_put_off"] += 1  # somebody reads: tried again with the next commit
             return
         self._counters["checkpoints"] += 1
-        self._fresh_readings = self._fresh_commits = 0
+        self._fresh_commits = 0
 
     @contextmanager
     def _reading(self, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -243,3 +242,11 @@ def _names(numbers: Sequence[int], **texts: Sequence[str]) -> Arrays:
     for name, column in texts.items():
         arrays[name] = np.array(column, dtype=np.object_)
     return arrays
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where it is not there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -114,9 +114,22 @@ def test_buckets_are_aligned_to_the_epoch(store: Store) -> None:
     assert list(answer.columns) == ["device", "metric", "unit", "time", "mean", "min", "max", "count", "first", "last"]
     assert lines(answer) == [
         ("station-1", "temperature", start, 1.0, 1.0, 1.0, 1, 1.0, 1.0),
-        ("station-1", "temperature", start + MINUTE, 4.0, 2.0, 6.0, 2, 2.0, 6.0),
         ("station-1", "humidity", start + MINUTE, 40.0, 40.0, 40.0, 1, 40.0, 40.0),
+        ("station-1", "temperature", start + MINUTE, 4.0, 2.0, 6.0, 2, 2.0, 6.0),
     ]
+
+
+def test_buckets_come_by_time_then_device_then_metric_whoever_was_here_first(store: Store) -> None:
+    start = T0 - T0 % MINUTE
+    store.take([row(i, each, start + i, [float(i), 50.0]) for i, each in enumerate((TWO, ONE, TWO, ONE), 1)], 4)
+    store.take([row(5, TWO, start + MINUTE, [5.0, None]), row(6, ONE, start + MINUTE, [6.0, None])], 6)
+    expected = [
+        ("station-1", "humidity", start, 2), ("station-1", "temperature", start, 2),
+        ("station-2", "humidity", start, 2), ("station-2", "temperature", start, 2),
+        ("station-1", "temperature", start + MINUTE, 1), ("station-2", "temperature", start + MINUTE, 1),
+    ]  # fmt: skip
+    assert lines(ask(store, every=MINUTE, aggregates=("count",))) == expected
+    assert lines(ask(store, every=MINUTE, aggregates=("count",), limit=3)) == expected[-3:], "the newest"
 
 
 def test_first_and_last_go_by_time_and_not_by_arrival(store: Store) -> None:
@@ -126,13 +139,15 @@ def test_first_and_last_go_by_time_and_not_by_arrival(store: Store) -> None:
     assert lines(ask(store, aggregates=("last", "first"))) == [("station-1", "temperature", T0 + 3, 3.0, 1.0)]
 
 
-def test_without_buckets_an_aggregate_has_one_row_a_metric(store: Store) -> None:
+def test_without_buckets_an_aggregate_has_one_row_a_metric_by_device_and_metric(store: Store) -> None:
     store.take([row(1, TWO, T0, [1.0, 2.0]), row(2, ONE, T0 + 5, [3.0, None]), row(3, TWO, T0 + 9, [5.0, None])], 3)
-    assert lines(ask(store, aggregates=("mean",))) == [
-        ("station-2", "temperature", T0 + 9, 3.0),
-        ("station-2", "humidity", T0, 2.0),
+    expected = [
         ("station-1", "temperature", T0 + 5, 3.0),
+        ("station-2", "humidity", T0, 2.0),
+        ("station-2", "temperature", T0 + 9, 3.0),
     ]
+    assert lines(ask(store, aggregates=("mean",))) == expected
+    assert lines(ask(store, aggregates=("mean",), limit=2)) == expected[:2]
 
 
 def test_texts_bools_and_decimals_come_back_as_they_are_meant(store: Store) -> None:
@@ -154,7 +169,7 @@ def test_texts_bools_and_decimals_come_back_as_they_are_meant(store: Store) -> N
         ("door_open", T0 + 3 * SECOND, 1.0),
     ]
     assert [line[3] for line in lines(ask(store, metrics=("state",)))] == ["cooling", "idle"]
-    assert [line[1] for line in lines(ask(store, aggregates=("count",)))] == ["temperature", "door_open"]
+    assert [line[1] for line in lines(ask(store, aggregates=("count",)))] == ["door_open", "temperature"]
     assert [line[3] for line in lines(ask(store, limit=2))] == ["idle", 1.0]
 
 

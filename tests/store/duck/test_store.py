@@ -151,18 +151,28 @@ def test_questions_and_takes_go_on_beside_each_other(store: DuckStore) -> None:
     assert values(store) == [1.0, 2.0]
 
 
-def test_checkpoints_come_by_readings_and_by_commits(store: DuckStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duck_store, "CHECKPOINT_READINGS", 100)
-    monkeypatch.setattr(duck_store, "CHECKPOINT_COMMITS", 3)
-    store.take([columns(1, ONE, every_second(100), [(0, floats(*range(100)))])], 1)
-    assert store.statistics()["checkpoints"] == 1
+def test_a_checkpoint_comes_when_the_log_is_long(path: Path) -> None:
+    store = DuckStore(path, log_mb=1)
+    store.open()
+    lsn = 0
+    while not store.statistics()["checkpoints"]:
+        before = store.statistics()["log_bytes"]
+        lsn += 1
+        store.take([columns(lsn, ONE, every_second(5_000), [(0, floats(*range(5_000)))])], lsn)
+        assert before < 2**20
+    assert lsn > 1
     assert store.statistics()["log_bytes"] == 0
-    for lsn in (2, 3):
+    store.close()
+
+
+def test_a_checkpoint_comes_after_so_many_commits(store: DuckStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duck_store, "CHECKPOINT_COMMITS", 3)
+    for lsn in (1, 2):
         store.take([row(lsn, ONE, T0, [1.0, None])], lsn)
-    assert store.statistics()["checkpoints"] == 1
+    assert store.statistics()["checkpoints"] == 0
     assert store.statistics()["log_bytes"] > 0
-    store.take([row(4, ONE, T0, [1.0, None])], 4)
-    assert store.statistics()["checkpoints"] == 2
+    store.take([row(3, ONE, T0, [1.0, None])], 3)
+    assert store.statistics()["checkpoints"] == 1
 
 
 def test_a_checkpoint_never_fails_a_commit(store: DuckStore, monkeypatch: pytest.MonkeyPatch) -> None:
