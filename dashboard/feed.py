@@ -24,7 +24,8 @@ from hub.client.shell import Operator, connect
 from hub.model import Model, ModelError
 from hub.query import Columns, Question
 from hub.wire.messages import Plain
-from hub.wire.operator import KINDS, CommandInfo
+from hub.wire.operator import KINDS
+from hub.wire.shapes import CommandInfo
 
 PAINT_SECONDS: Final = 0.4  # between two views: faster than people read, slow enough for a terminal over ssh
 TICK_SECONDS: Final = 1.0  # a view at least this often: ages go on even when nothing arrives

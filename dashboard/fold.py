@@ -9,7 +9,8 @@ from typing import Any, Final, cast
 from dashboard.view import Device, Line, Link, Series, View
 from hub.model import Model
 from hub.wire.messages import TIME_UNKNOWN
-from hub.wire.operator import CommandInfo, DeviceInfo, EventInfo, Greeting, Presence, Status, Update, ViolationInfo
+from hub.wire.operator import Greeting, Update
+from hub.wire.shapes import CommandInfo, DeviceInfo, EventInfo, Presence, Status, ViolationInfo
 
 TRAIL: Final = 48  # numbers kept per series for its sparkline: the widest one drawn
 RATES: Final = 120  # statuses kept for the hub's own sparklines

@@ -12,7 +12,8 @@ from typing import Final, Literal, TypeAlias
 
 from hub.model import Metric, Model
 from hub.wire.messages import FINAL_STATES, Value
-from hub.wire.operator import CommandInfo, Greeting, Status
+from hub.wire.operator import Greeting
+from hub.wire.shapes import CommandInfo, Status
 
 SECOND: Final = 1_000_000  # us
 STALE_AFTER: Final = 10 * SECOND  # us without a reading: less is jitter of a device that speaks every few seconds

@@ -8,10 +8,10 @@ from typing import Final
 import structlog
 import trio
 
-from hub.config import Settings
 from hub.ingest.marks import Marks
 from hub.journal import Damage, IdentityError, Journal, Reserve, log_id
 from hub.ports import Ports, Worker
+from hub.settings import Settings
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
 from hub.store.mending import ASKED, MendingStore

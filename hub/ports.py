@@ -1,12 +1,9 @@
 """The five ports: clock, randomness, streams, files, worker. All that is not deterministic comes through them.
 
 ``app`` hands them in; no other file of ``hub/`` and ``devices/`` calls time, random, os or threads. The simulation
-hands in its own. Below each contract stands the real one.
+hands in its own. Below the contracts stand the real ones; that of files is ``hub.disk``.
 """
 
-import errno
-import fcntl
-import os
 import random
 import secrets
 import time
@@ -17,12 +14,10 @@ from typing import Protocol, TypeVar, TypeVarTuple
 
 import trio
 
+from hub.disk import DiskFiles
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-
-NO_PREALLOCATION = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})  # what a file system says that cannot
-ZEROS = 1024 * 1024  # bytes written at once where space cannot be allocated otherwise
 
 
 class Clock(Protocol):
@@ -140,109 +135,6 @@ class TcpStreams:
         return await trio.open_tcp_stream(host, port)
 
 
-class DiskFile:
-    """A file of the machine's disk."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._size = os.fstat(fd).st_size
-
-    def append(self, data: bytes) -> None:
-        view = memoryview(data)
-        start = self._size
-        try:
-            while view:
-                written = os.pwrite(self._fd, view, self._size)
-                self._size += written
-                view = view[written:]
-        except OSError:
-            os.ftruncate(self._fd, start)  # a short write must not stand before the next record
-            self._size = start
-            raise
-
-    def read(self, offset: int, size: int) -> bytes:
-        return os.pread(self._fd, size, offset)
-
-    def size(self) -> int:
-        return self._size
-
-    def truncate(self, size: int) -> None:
-        os.ftruncate(self._fd, size)
-        self._size = size
-
-    def allocate(self, size: int) -> None:
-        before = self._size
-        try:
-            if hasattr(os, "posix_fallocate"):  # Linux; the C library writes zeros where the file system cannot
-                os.posix_fallocate(self._fd, before, max(1, size - before))
-                self._size = os.fstat(self._fd).st_size
-            else:
-                while self._size < size:
-                    self.append(bytes(min(ZEROS, size - self._size)))
-        except OSError:
-            self.truncate(before)
-            raise
-
-    def preallocate(self, size: int) -> None:
-        before = os.fstat(self._fd).st_size
-        if size <= before or not hasattr(os, "posix_fallocate"):
-            return
-        try:
-            os.posix_fallocate(self._fd, self._size, size - self._size)
-        except OSError as error:
-            os.ftruncate(self._fd, before)  # it may have got some of it
-            if error.errno not in NO_PREALLOCATION:
-                raise
-
-    def sync(self) -> None:
-        os.fdatasync(self._fd)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
-class DiskFiles:
-    """The machine's disk."""
-
-    def open(self, path: Path, *, create: bool = False) -> File:
-        return DiskFile(os.open(path, os.O_RDWR | (os.O_CREAT if create else 0) | os.O_CLOEXEC, 0o600))
-
-    def read(self, path: Path) -> bytes:
-        return path.read_bytes()
-
-    def list(self, directory: Path) -> list[str]:
-        return sorted(os.listdir(directory)) if directory.is_dir() else []
-
-    def rename(self, old: Path, new: Path) -> None:
-        os.replace(old, new)
-
-    def remove(self, path: Path) -> None:
-        os.unlink(path)
-
-    def make_directory(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def sync_directory(self, directory: Path) -> None:
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-
-    def free(self, directory: Path) -> int:
-        space = os.statvfs(directory)
-        return space.f_bavail * space.f_frsize
-
-    def lock(self, path: Path) -> File:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
-            raise
-        return DiskFile(fd)
-
-
 class ThreadWorker:
     """A worker thread of its own: calls of one worker never overlap."""
 
@@ -273,6 +165,6 @@ class Ports:
 
 
 __all__ = [
-    "Clock", "DiskFiles", "File", "Files", "InlineWorker", "Ports", "Randomness", "Streams", "SystemClock",
+    "Clock", "File", "Files", "InlineWorker", "Ports", "Randomness", "Streams", "SystemClock",
     "SystemRandomness", "TcpStreams", "ThreadWorker", "Worker",
 ]  # fmt: skip

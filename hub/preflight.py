@@ -8,11 +8,11 @@ from typing import Final
 
 import structlog
 
-from hub.config import Settings
 from hub.data_directory import HubError
 from hub.edge.certificates import CertificateError, server_context
 from hub.edge.listener import WAITING
 from hub.model import Model, ModelError, load_models
+from hub.settings import Settings
 
 OWN_FILES: Final = 512  # descriptors besides those of connections: journal, stores, HTTP
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 import structlog
 import trio
 
-from hub.config import Settings, address
 from hub.control.registry import Registry
 from hub.control.router import Router
 from hub.data_directory import HubError
@@ -24,6 +23,7 @@ from hub.edge.rooms import Rooms
 from hub.followers.loop import Followers
 from hub.journal import Journal
 from hub.ports import Ports
+from hub.settings import Settings, address
 from hub.store.base import Store
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender

@@ -10,9 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 from hub.cli.run import run
-from hub.config import ConfigError, Settings, load, origins
+from hub.config import ConfigError, load, origins
 from hub.model.shipped import shipped
 from hub.ports import Ports
+from hub.settings import Settings
 from hub.upkeep.init import Initialised, initialise
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from hub.config import Settings
 from hub.edge.listener import WAITING
 from hub.preflight import OWN_FILES, allow_files
+from hub.settings import Settings
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from dashboard.widgets.live_table import LiveTable
 from dashboard.widgets.words import Words
 from hub.client.errors import HubFailure
 from hub.client.text import safe_text
-from hub.wire.operator import DeviceDetail
+from hub.wire.shapes import DeviceDetail
 
 DETAIL_SECONDS = 2.0  # between two looks at the ledger
 RECALL_PARTS = 30  # the history is asked for again when this part of its span has gone by: it is the truth

@@ -20,7 +20,7 @@ from hub.client.errors import HubFailure
 from hub.client.text import safe_text
 from hub.model import CommandSpec, Model, ModelError, check_arguments
 from hub.wire.messages import FINAL_STATES
-from hub.wire.operator import CommandInfo
+from hub.wire.shapes import CommandInfo
 
 if TYPE_CHECKING:
     from dashboard.app import DashboardApp

@@ -10,7 +10,7 @@ from dashboard import figures
 from dashboard.look import Look
 from dashboard.view import Device
 from hub.client.text import safe_text
-from hub.wire.operator import LedgerEntry
+from hub.wire.shapes import LedgerEntry
 
 MOST_EPOCHS: Final = 5  # shown in full: a device without a spool has one for each of its boots
 

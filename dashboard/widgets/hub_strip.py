@@ -9,7 +9,7 @@ from dashboard.look import Look, Part, look_of
 from dashboard.view import View
 from dashboard.widgets.words import Words
 from hub.client.text import safe_text
-from hub.wire.operator import FollowerStatus, Status
+from hub.wire.shapes import FollowerStatus, Status
 
 WIDE = 120  # cells from which there is room for sparklines and every follower
 ROOMY = 160  # cells from which its sparklines are long

@@ -9,7 +9,7 @@ from hub.cli.options import OUTPUT, REACH, Output, Reach
 
 if TYPE_CHECKING:
     from hub.client import Operator
-    from hub.wire.operator import CommandInfo
+    from hub.wire.shapes import CommandInfo
 
 GRACE_SECONDS: Final = 5.0  # beyond the command's own deadline: the hub tells how it ended, if it still can
 #: What to do about a command that came to nothing.

@@ -7,7 +7,7 @@ from hub.cli.options import OUTPUT, REACH, Output, Reach
 
 if TYPE_CHECKING:
     from hub.client import Context
-    from hub.wire.operator import Status
+    from hub.wire.shapes import Status
 
 SKEW_SECONDS: Final = 5.0  # of two clocks: more makes times of devices and hub hard to compare
 EXPIRY_DAYS: Final = 30  # before its end a certificate should be renewed
@@ -73,7 +73,7 @@ def _certificate(context: "Context") -> list[Finding]:
 
 def _disk(context: "Context") -> list[Finding]:
     from hub.cli.hub import settings_of
-    from hub.ports import DiskFiles
+    from hub.disk import DiskFiles
 
     data = settings_of(context.file).data
     if not data.is_dir():

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from hub.cli.options import OUTPUT, REACH, Config, Output, Reach
 
 if TYPE_CHECKING:
-    from hub.config import Settings
+    from hub.settings import Settings
 
 
 def settings_of(config: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> "Settings":

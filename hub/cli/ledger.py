@@ -43,7 +43,8 @@ def _verify(device: str | None, reach: Reach, output: Output) -> int:
     from hub.cli.exits import CommandError, Exit
     from hub.cli.run import say
     from hub.client import Unreachable
-    from hub.ports import DiskFiles, SystemClock
+    from hub.disk import DiskFiles
+    from hub.ports import SystemClock
     from hub.upkeep.claims import claims_of_files, claims_of_hub
     from hub.upkeep.verify import verify
 

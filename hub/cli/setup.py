@@ -21,8 +21,9 @@ def init(
     http: Annotated[str, Parameter(help="HOST:PORT for /metrics and health.")] = "127.0.0.1:8480",
 ) -> int:
     """Make settings, a development CA, the hub's certificate, an admin token and an enrol token."""
-    from hub.config import ConfigError, address
+    from hub.config import ConfigError
     from hub.ports import Ports
+    from hub.settings import address
     from hub.upkeep.init import initialise
 
     for text in (listen, http):

@@ -9,7 +9,7 @@ from hub.client.dial import Target
 from hub.client.shell import connect
 from hub.query import Columns, Question
 from hub.wire.messages import Plain
-from hub.wire.operator import CommandInfo
+from hub.wire.shapes import CommandInfo
 
 
 class Hub:

@@ -16,7 +16,8 @@ from hub.ports import Streams
 from hub.query import Columns, Question
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.messages import OPERATOR_PATH, Plain
-from hub.wire.operator import KINDS, Answer, CommandInfo, Failure, Greeting, OperatorReply, Update
+from hub.wire.operator import KINDS, Answer, Failure, Greeting, OperatorReply, Update
+from hub.wire.shapes import CommandInfo
 
 GREETING_SECONDS: Final = 10.0  # the hub greets at once; a full one may be slow
 BACKLOG: Final = 1_000  # updates of readings that wait for a slow consumer; beyond it they are left out and counted

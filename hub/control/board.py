@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 import trio
 
 from hub.state import is_final
-from hub.wire.operator import CommandInfo
+from hub.wire.shapes import CommandInfo
 
 Watch = Callable[[CommandInfo], None]
 

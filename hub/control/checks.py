@@ -6,7 +6,7 @@ from typing import Final
 from hub.control.errors import CommandRefused
 from hub.model import Model, ModelError, check_arguments
 from hub.wire.messages import Plain
-from hub.wire.operator import DeviceInfo
+from hub.wire.shapes import DeviceInfo
 
 LONGEST_SECONDS: Final = 24 * 3600.0  # of a timeout: beyond it wants a queue for absent devices
 OPEN_PER_DEVICE: Final = 64  # commands; no more than the half of an outbox that `room` keeps for them

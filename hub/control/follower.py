@@ -8,8 +8,8 @@ from hub.ports import Clock, Worker
 from hub.state import Change, State
 from hub.wire.kept import Entry, Kept
 from hub.wire.messages import DEVICE_STATES, Event, Reported, Result
-from hub.wire.operator import CommandInfo, EventInfo
 from hub.wire.rows import event_time
+from hub.wire.shapes import CommandInfo, EventInfo
 
 OF_INTEREST: Final = frozenset({Event, Reported, Result})
 CURSOR_EVERY: Final = (

@@ -11,8 +11,8 @@ from hub.control.violations import Violation, Violations
 from hub.model import Model
 from hub.wire.kept import Birth, Entry, Kept
 from hub.wire.messages import Declared, Event, Plain, Value
-from hub.wire.operator import CommandInfo, EventInfo, Presence, Status
 from hub.wire.rows import event_time
+from hub.wire.shapes import CommandInfo, EventInfo, Presence, Status
 
 VIEWERS: Final = 64  # at a time: what a lab has, and a bound on the work of a publish
 

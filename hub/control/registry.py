@@ -1,47 +1,22 @@
 """Who there is: devices, tokens and links. All of it in memory for reading; every change is written first."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Final
-
-import trio
+from dataclasses import replace
 
 from hub.control.backlog import Backlog, in_fresh_epoch
 from hub.control.errors import RegistryRefused
+from hub.control.known import Known
 from hub.control.names import check_labels, check_name, matcher
 from hub.control.outbox import DeviceOutbox
 from hub.control.tokens import ROLES, Principal, TokenBook, make_token
+from hub.control.write_behind import WriteBehind
 from hub.ports import Clock, Randomness, Worker
-from hub.state import Deed, DeviceRow, State, StateError
+from hub.state import Deed, DeviceRow, State
 from hub.wire.errors import CloseCode
 from hub.wire.kept import Birth
 from hub.wire.messages import Declared
-from hub.wire.operator import DeviceInfo, Presence
 from hub.wire.ranges import Ranges
-
-FLUSH_SECONDS: Final = 1.0  # presence is written at most this much later: it is a memory aid, not a promise
-DEEDS_HELD: Final = 10_000  # that wait for a state file which cannot be written
-ONLINE_ROUNDS: Final = 30  # flushes until last_seen of devices that stay online is written
-
-
-@dataclass(slots=True)
-class _Known:
-    """A device, and its link while it has one."""
-
-    row: DeviceRow
-    outbox: DeviceOutbox | None = None
-    address: str | None = None
-    backlog: Backlog = field(default_factory=Backlog)  # of its link
-
-    @property
-    def state(self) -> str:
-        if self.row.revoked:
-            return "revoked"
-        if self.outbox is not None:
-            return "online"
-        return "never" if self.row.last_seen is None else "offline"
+from hub.wire.shapes import DeviceInfo, Presence
 
 
 class Registry:
@@ -52,11 +27,9 @@ class Registry:
         self._worker = worker
         self._clock = clock
         self._randomness = randomness
-        self._devices: dict[str, _Known] = {}
+        self._devices: dict[str, Known] = {}
         self._tokens = TokenBook()
-        self._dirty: set[str] = set()  # whose row has changed since it was written
-        self._deeds: list[Deed] = []  # of devices, not yet written
-        self._writing = trio.Lock()  # rows reach the file in the order in which they were copied
+        self._behind = WriteBehind(state, worker)
         self.online = 0
         self.on_presence: list[Callable[[Presence], None]] = []
 
@@ -64,33 +37,16 @@ class Registry:
         """Read all; call it before anything else."""
         rows = await self._worker.run(self._state.devices.all)
         tokens = await self._worker.run(self._state.tokens.all)
-        self._devices = {row.device: _Known(row) for row in rows}
+        self._devices = {row.device: Known(row) for row in rows}
         self._tokens.load(tokens)
 
     async def run(self) -> None:
         """Write presence behind the links, in groups; never ends."""
-        while True:
-            for _ in range(ONLINE_ROUNDS):
-                await trio.sleep(FLUSH_SECONDS)
-                with suppress(StateError):  # what could not be written is tried again with the next round
-                    await self.flush()
-            self._dirty.update(name for name, known in self._devices.items() if known.outbox is not None)
+        await self._behind.run(lambda: (known.row for known in self._devices.values() if known.outbox is not None))
 
     async def flush(self) -> None:
         """Write what is known of presence now; last thing before the state file is closed."""
-        async with self._writing:
-            names, self._dirty = self._dirty, set()
-            deeds, self._deeds = self._deeds, []
-            if not names and not deeds:
-                return
-            try:
-                rows = [replace(self._devices[name].row) for name in names]
-                audit = (partial(self._state.audit.add, deed) for deed in deeds)
-                await self._worker.run(self._state.atomically, lambda: self._state.devices.save(rows), *audit)
-            except BaseException:
-                self._dirty |= names
-                self._deeds = deeds + self._deeds
-                raise
+        await self._behind.flush()
 
     # --- tokens ----------------------------------------------------------------------------------------------------
 
@@ -103,7 +59,7 @@ class Registry:
         if role not in ROLES[1:]:
             raise RegistryRefused("bad_argument", f"there is no role {role!r} for tokens: use {', '.join(ROLES[1:])}")
         check_name(name, "a token's name")
-        async with self._writing:
+        async with self._behind.writing:
             return await self._issue(role, name, None, Deed(self._clock.now(), by, "token.create", name, role))
 
     async def enroll(self, device: str, labels: Mapping[str, str], by: str, *, readmit: bool = True) -> str:
@@ -111,7 +67,7 @@ class Registry:
         RegistryRefused for one that is revoked, unless who asks may ``readmit`` it."""
         check_name(device, "a device")
         check_labels(labels)
-        async with self._writing:
+        async with self._behind.writing:
             now = self._clock.now()
             known = self._devices.get(device)
             if known is not None and known.row.revoked and not readmit:
@@ -122,7 +78,7 @@ class Registry:
             check_labels(row.labels)
             token = await self._issue("device", device, row, Deed(now, by, "device.enroll", device, ""))
             if known is None:
-                known = self._devices[device] = _Known(row)
+                known = self._devices[device] = Known(row)
             known.row.revoked, known.row.enrolled, known.row.labels = False, now, row.labels
         if known.outbox is None:
             self._tell(known, "enrolled")
@@ -135,7 +91,7 @@ class Registry:
         self._tokens.forget("device", device)
         if known.outbox is not None:
             known.outbox.close(CloseCode.REVOKED, "revoked by an operator")
-        async with self._writing:
+        async with self._behind.writing:
             row = replace(known.row, revoked=True)
             deed = Deed(self._clock.now(), by, "device.revoke", device, "")
             await self._worker.run(
@@ -150,7 +106,7 @@ class Registry:
         """Put labels on a device; a null takes one away."""
         known = self._known(device)
         check_labels({name: value for name, value in labels.items() if value is not None})
-        async with self._writing:
+        async with self._behind.writing:
             after = {name: value for name, value in {**known.row.labels, **labels}.items() if value is not None}
             check_labels(after)
             row = replace(known.row, labels=after)
@@ -186,7 +142,7 @@ class Registry:
         row.model, row.software, row.metrics = birth.model, birth.software, birth.metrics
         row.epoch, row.through = epoch, through
         row.since = row.last_seen = now
-        self._dirty.add(device)
+        self._behind.changed(known.row)
         self._tell(known, "hello" if displaced is None else "taken over")
         return displaced
 
@@ -198,13 +154,12 @@ class Registry:
         known.outbox = known.address = None
         self.online -= 1
         known.row.since = known.row.last_seen = self._clock.now()
-        self._dirty.add(device)
+        self._behind.changed(known.row)
         self._tell(known, reason)
 
     def note(self, device: str, action: str, detail: str) -> None:
         """For the audit: what a device did and must not do. Written with presence."""
-        if len(self._deeds) < DEEDS_HELD:
-            self._deeds.append(Deed(self._clock.now(), device, action, device, detail))
+        self._behind.note(Deed(self._clock.now(), device, action, device, detail))
 
     def outbox(self, device: str) -> DeviceOutbox | None:
         """The outbox of its current link."""
@@ -228,7 +183,7 @@ class Registry:
 
     def info(self, device: str) -> DeviceInfo:
         """One device; RegistryRefused when there is none of that name."""
-        return _info(self._known(device), self._clock.monotonic())
+        return self._known(device).info(self._clock.monotonic())
 
     def metrics(self, device: str) -> tuple[Declared, ...]:
         """What it declared in its last birth."""
@@ -257,15 +212,15 @@ class Registry:
     def list(self, globs: Sequence[str] = (), labels: Mapping[str, str] | None = None) -> list[DeviceInfo]:
         """The devices of ``resolve``."""
         now = self._clock.monotonic()
-        return [_info(self._devices[name], now) for name in self.resolve(globs, labels)]
+        return [self._devices[name].info(now) for name in self.resolve(globs, labels)]
 
     def presences(self) -> Iterable[Presence]:
         """How every device stands, for who starts to watch."""
-        return (_presence(known, known.row.since or known.row.enrolled, "") for known in self._devices.values())
+        return (known.presence(known.row.since or known.row.enrolled, "") for known in self._devices.values())
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _known(self, device: str) -> _Known:
+    def _known(self, device: str) -> Known:
         known = self._devices.get(device)
         if known is None:
             raise RegistryRefused(
@@ -284,23 +239,7 @@ class Registry:
         self._tokens.put(stored)
         return token
 
-    def _tell(self, known: _Known, reason: str) -> None:
-        presence = _presence(known, self._clock.now(), reason)
+    def _tell(self, known: Known, reason: str) -> None:
+        presence = known.presence(self._clock.now(), reason)
         for told in self.on_presence:
             told(presence)
-
-
-def _presence(known: _Known, at: int, reason: str) -> Presence:
-    row = known.row
-    return Presence(device=row.device, model=row.model, state=known.state, at=at, reason=reason)
-
-
-def _info(known: _Known, now: float) -> DeviceInfo:
-    row, through = known.row, known.row.through or 0
-    linked = known.outbox is not None
-    return DeviceInfo(
-        device=row.device, model=row.model, state=known.state, since=row.since, last_seen=row.last_seen,
-        software=row.software, labels=dict(row.labels), address=known.address, epoch=row.epoch, through=row.through,
-        waiting=known.backlog.waiting(through) if linked else 0,
-        catch_up=known.backlog.seconds(through, now) if linked else None,
-    )  # fmt: skip

@@ -4,7 +4,6 @@ What is in an outbox may leave at any moment, so `sent` is durable before a comm
 once. All changes of state are decided in the state file, by its table; the router asks, and shows what came of it.
 """
 
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
@@ -14,22 +13,20 @@ import trio
 from hub.control.board import Board, Watch
 from hub.control.checks import check_command
 from hub.control.errors import CommandRefused
-from hub.control.outbox import DeviceOutbox
 from hub.control.registry import Registry
+from hub.control.round import Leaving, change, ended, leaving
 from hub.model import Model
 from hub.ports import Clock, Randomness, Worker
 from hub.state import Change, Deed, State, StateError, is_final
 from hub.wire.messages import COMMAND_STATES, DEVICE_STATES, Cancel, Command, Plain, Result
-from hub.wire.operator import CommandInfo
+from hub.wire.shapes import CommandInfo
 
 ID_BYTES: Final = 8  # as hex; unique in one state file, whose key refuses a second one
 LIST_LIMIT: Final = 10_000  # commands in one answer
-AT_ONCE: Final = 8  # commands to one device in one round: small beside the room that was found in its outbox
 FULL_SECONDS: Final = 0.1  # until an outbox without room is looked at again
 RETRY_SECONDS: Final = (0.1, 5.0)  # first and longest wait after the state file refused
 
 Infos: TypeAlias = list[CommandInfo]
-Leaving: TypeAlias = list[tuple[CommandInfo, DeviceOutbox]]
 
 
 class Router:
@@ -73,7 +70,7 @@ class Router:
             self._board.enter(info, (info["expiry"] - now) / 1e6)
         self._loaded = True
         why = "the hub was restarted before it was sent"
-        await self._advance([_change(info, "unreachable", now, why) for info in left if info["state"] == "queued"])
+        await self._advance([change(info, "unreachable", now, why) for info in left if info["state"] == "queued"])
 
     async def send(
         self, device: str, name: str, args: Mapping[str, Plain], timeout: float, by: str, watch: Watch | None = None
@@ -113,7 +110,7 @@ class Router:
         deed = Deed(self._clock.now(), by, "command.cancel", id, "")
         await self._worker.run(self._state.audit.add, deed)
         if info["state"] == "queued":
-            taken = await self._advance([_change(info, "cancelled", deed.at, None)])
+            taken = await self._advance([change(info, "cancelled", deed.at, None)])
             if taken:
                 return taken[0]
         info = await self.show(id)
@@ -195,59 +192,31 @@ class Router:
         now = self._clock.now()
         due = self._board.take_due()
         said, self._said = self._said, {}
-        leaving, waits = self._leaving()
+        outgoing, waits = leaving(self._board, self._registry.outbox)
         changes = [Change(id, info["device"], result.state, result.value, now)
                    for id, result in said.items() if (info := self._board.get(id)) is not None]  # fmt: skip
-        changes += self._ended([id for _, id in due], now)
-        changes += [_change(info, "sent", now, None) for info, _ in leaving]
+        changes += ended(self._board, self._registry.outbox, [id for _, id in due], now)
+        changes += [change(info, "sent", now, None) for info, _ in outgoing]
         try:
             changed = await self._advance(changes)
         except BaseException:
             self._board.put_back(due)
             self._said = {**said, **self._said}
             raise
-        await self._hand_over(leaving, {info["id"] for info in changed if info["state"] == "sent"})
+        await self._hand_over(outgoing, {info["id"] for info in changed if info["state"] == "sent"})
         until = self._board.next_deadline()
         return min(until, trio.current_time() + FULL_SECONDS) if waits else until
 
-    def _leaving(self) -> tuple[Leaving, bool]:
-        """What is queued for an outbox with room; and whether more is queued than may go now."""
-        leaving: Leaving = []
-        waits = False
-        per_device: Counter[str] = Counter()
-        for info in self._board.queued():
-            outbox = self._registry.outbox(info["device"])
-            if outbox is None:
-                continue
-            if outbox.room and per_device[info["device"]] < AT_ONCE:
-                per_device[info["device"]] += 1
-                leaving.append((info, outbox))
-            else:
-                waits = True
-        return leaving, waits
-
-    def _ended(self, due: Iterable[str], now: int) -> Iterable[Change]:
-        """Commands whose deadline has passed, and queued ones whose device has left."""
-        for id in due:
-            info = self._board.get(id)
-            if info is not None and info["state"] == "queued":
-                yield _change(info, "expired", now, None)
-            elif info is not None:
-                yield Change(id, info["device"], "timed_out", None, now)
-        for info in self._board.queued():
-            if self._registry.outbox(info["device"]) is None:
-                yield _change(info, "unreachable", now, "the device left before it was sent")
-
-    async def _hand_over(self, leaving: Leaving, sent: set[str]) -> None:
+    async def _hand_over(self, outgoing: Leaving, sent: set[str]) -> None:
         """Put into the outboxes what is durably `sent`. What an outbox refuses is known not to have left."""
         refused = []
-        for info, outbox in leaving:
+        for info, outbox in outgoing:
             command = Command(info["id"], info["name"], info["args"], info["expiry"])
             if info["id"] in sent and not outbox.offer(command):
                 refused.append(info)
         why = "the link was lost before it left"
         now = self._clock.now()
-        await self._advance([_change(info, "unreachable", now, why, only_from="sent") for info in refused])
+        await self._advance([change(info, "unreachable", now, why, only_from="sent") for info in refused])
 
     async def _advance(self, changes: Sequence[Change]) -> Infos:
         if not changes:
@@ -260,8 +229,3 @@ class Router:
     def _show(self, info: CommandInfo) -> None:
         for watch in self.on_change:
             watch(info)
-
-
-def _change(info: CommandInfo, state: str, at: int, value: Plain, only_from: str | None = None) -> Change:
-    """The hub's own word about a command: it holds only while the command is as the hub believes."""
-    return Change(info["id"], info["device"], state, value, at, only_from or info["state"])

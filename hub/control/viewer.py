@@ -16,7 +16,8 @@ from hub.control.names import matcher
 from hub.control.tracks import Series, Shape, Track
 from hub.control.violations import Violation
 from hub.wire.messages import Plain
-from hub.wire.operator import KINDS, EventInfo, Subscribe, Update
+from hub.wire.operator import KINDS, Subscribe, Update
+from hub.wire.shapes import EventInfo
 
 SUBSCRIPTIONS: Final = 32  # of one viewer
 READING_SECONDS: Final = 0.1  # between two updates of readings: quicker than an eye, slower than a sensor

@@ -13,8 +13,8 @@ import numpy as np
 from hub.control.tracks import Track
 from hub.wire.kept import Kept
 from hub.wire.messages import Columns, Row
-from hub.wire.operator import ViolationInfo
 from hub.wire.rows import accepted_mask
+from hub.wire.shapes import ViolationInfo
 
 KEYS: Final = 10_000  # violations that are remembered; the one that was not seen for longest goes first
 

@@ -12,7 +12,8 @@ from hub.edge.rooms import Rooms
 from hub.model import Model, ModelError
 from hub.query.question import Question
 from hub.wire.messages import Plain
-from hub.wire.operator import VERBS, DeviceDetail, LedgerEntry, Pin, Status, StoredCounts, StoreStatus
+from hub.wire.operator import VERBS
+from hub.wire.shapes import DeviceDetail, LedgerEntry, Pin, Status, StoredCounts, StoreStatus
 
 COMMANDS_LISTED: Final = 100  # when the operator names no limit
 COMMANDS_MOST: Final = 10_000
@@ -180,7 +181,8 @@ class Calls:
         """Names the durable end; what is on disk stays there for a while."""
         args.only()
         rooms = self._rooms
-        return Pin(lsn=rooms.journal.pin(), journal=str(rooms.directory), log=rooms.log)
+        rooms.journal.on_disk.pin()
+        return Pin(lsn=rooms.journal.durable, journal=str(rooms.directory), log=rooms.log)
 
     async def _stored(self, args: Arguments, _who: Principal) -> StoredCounts:
         args.only("lsn")

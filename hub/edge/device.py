@@ -1,19 +1,16 @@
 """The conversation with one device: hello, welcome, then bursts of batches in and acks out."""
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import trio
 
 from hub.control.outbox import Closing, DeviceOutbox
 from hub.control.tokens import Principal
-from hub.edge.flapping import Flapping
-from hub.edge.idle import Watch
+from hub.edge.device_desk import DeviceDesk
+from hub.edge.hello import identify, read_hello
 from hub.edge.link import Link, LinkClosed
-from hub.edge.listener import Ending, Limits, Visit
-from hub.edge.rooms import Rooms
+from hub.edge.listener import Ending, Visit
 from hub.ingest.ingest import Intake, Opening, Superseded
 from hub.wire.codec import decode_device, encode
 from hub.wire.errors import CloseCode, RemoteProtocolError
@@ -25,21 +22,6 @@ DURABLE_SECONDS: Final = 10.0  # a hello that is not on disk by then meets a ful
 OVERLOAD_SECONDS: Final = 10.0  # what a device is told to wait when the hub has no room for it
 FLUSH_SECONDS: Final = 0.5  # for what is still in the outbox at the end; a revoked device is gone within a second
 RUN_FRAMES: Final = 10  # from so many frames on, one matrix is quicker than one decode each (measured)
-LATENCIES: Final = 2_048  # samples of hub-side ack latency that are kept
-
-
-@dataclass
-class DeviceDesk:
-    """What the conversations with all devices share."""
-
-    rooms: Rooms
-    limits: Limits
-    watch: Watch
-    flapping: Flapping = field(default_factory=Flapping)
-    here: dict[str, "DeviceConversation"] = field(default_factory=dict)
-    newest: dict[str, int] = field(default_factory=dict)  # number of the newest visit of each device
-    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))  # seconds, receive to ack
-    full: bool = False  # more links than allowed
 
 
 class DeviceConversation:
@@ -90,18 +72,18 @@ class DeviceConversation:
             del self._desk.here[self.device]
         if ending.code == CloseCode.SEQ_CONFLICT:
             self._rooms.registry.note(self.device, "device.seq_conflict", ending.reason)
-        self._rooms.registry.disconnected(self.device, self.outbox, why(ending))
+        self._rooms.registry.disconnected(self.device, self.outbox, ending.told)
 
     # --- hello and welcome -----------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        hello = await self._hello()
-        device = self._identify(hello)
+        hello = await read_hello(self._link, self._session, self._desk.limits.hello)
+        device = identify(hello, self._principal, self._rooms.registry)
         self._visit.slot.free()
         if self._visit.slot.evicted:
             await trio.lowlevel.checkpoint()  # it ends here, before it takes anything over
         await self._hold_off(device)
-        self._refuse_stale(device)
+        self._desk.refuse_stale(device, self._visit.number)
         try:
             opening = self._rooms.ingest.open(device, hello)
         except RemoteProtocolError as error:
@@ -118,25 +100,6 @@ class DeviceConversation:
         await self._link.send([encode(opening.welcome)])
         self._link.open()
 
-    async def _hello(self) -> Hello:
-        with trio.move_on_after(self._desk.limits.hello):
-            frame = (await self._link.receive())[0]
-            message = decode_device(frame)
-            self._session.receive(message, len(frame))
-            assert isinstance(message, Hello)  # the session lets nothing else pass
-            return message
-        raise RemoteProtocolError(CloseCode.HELLO_LATE, f"no hello within {self._desk.limits.hello:g} s")
-
-    def _identify(self, hello: Hello) -> str:
-        principal = self._principal
-        if principal is None:
-            principal = self._rooms.registry.authenticate(hello.token) if hello.token else None
-            if principal is None:
-                raise RemoteProtocolError(CloseCode.UNAUTHORIZED, "no token that is known here")
-            if principal.role != "device":
-                raise RemoteProtocolError(CloseCode.FORBIDDEN, f"a token of role {principal.role} is no device's")
-        return principal.subject
-
     async def _hold_off(self, device: str) -> None:
         pause = self._desk.flapping.connects(device, trio.current_time())
         if pause:
@@ -146,13 +109,6 @@ class DeviceConversation:
 
     async def _goaway(self, seconds: float, reason: str) -> None:
         await self._link.send([encode(Goaway(seconds, reason))])
-
-    def _refuse_stale(self, device: str) -> None:
-        """A device dials anew when it has given a link up: what it said on that one may come later than what it says
-        on the new one, and must not take it over (P5). Its numbers would look like those of a device rewound."""
-        if self._visit.number < self._desk.newest.get(device, 0):
-            raise RemoteProtocolError(CloseCode.TAKEN_OVER, "the device has dialled anew since")
-        self._desk.newest[device] = self._visit.number
 
     def _take_over(self, device: str, hello: Hello, opening: Opening) -> None:
         """The link becomes the device's current one, in the same step as the generation does."""
@@ -274,12 +230,3 @@ class DeviceConversation:
         if self._sample is not None and ack.through >= self._sample[0]:
             self._desk.latencies.append(trio.current_time() - self._sample[1])
             self._sample = None
-
-
-def why(ending: Ending) -> str:
-    """The reason that presence shows."""
-    try:
-        name = CloseCode(ending.code).name.lower()
-    except ValueError:
-        name = "lost" if ending.code == 1006 else str(ending.code)
-    return f"{name}: {ending.reason}" if ending.reason else name

@@ -12,7 +12,8 @@ from trio_websocket import WebSocketRequest
 from hub.control.tokens import Principal
 from hub.edge.auth import Refusal, admit
 from hub.edge.calls import Calls
-from hub.edge.device import DeviceConversation, DeviceDesk
+from hub.edge.device import DeviceConversation
+from hub.edge.device_desk import DeviceDesk
 from hub.edge.idle import Watch
 from hub.edge.link import Link
 from hub.edge.listener import Ending, Limits, Supervisor, Visit
@@ -22,7 +23,7 @@ from hub.edge.status import Gauge
 from hub.ports import Streams
 from hub.wire.errors import CloseCode
 from hub.wire.messages import DEVICE_PATH, SUBPROTOCOL, Goaway, Reject
-from hub.wire.operator import Presence, Status
+from hub.wire.shapes import Presence, Status
 
 DRAIN_SECONDS: Final = 5.0  # for links to end by themselves when the hub stops
 SETTLE_SECONDS: Final = 2.0  # of these, for what devices have under way to be acked

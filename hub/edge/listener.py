@@ -59,6 +59,15 @@ class Ending:
     reason: str
     say: bool = True
 
+    @property
+    def told(self) -> str:
+        """The reason that presence shows."""
+        try:
+            name = CloseCode(self.code).name.lower()
+        except ValueError:
+            name = "lost" if self.code == 1006 else str(self.code)
+        return f"{name}: {self.reason}" if self.reason else name
+
 
 @dataclass(eq=False)
 class Visit:

@@ -23,7 +23,6 @@ from hub.wire.operator import (
     Answer,
     Ask,
     Call,
-    CommandInfo,
     Failure,
     Greeting,
     OperatorReply,
@@ -33,6 +32,7 @@ from hub.wire.operator import (
     Unsubscribe,
     Update,
 )  # fmt: skip
+from hub.wire.shapes import CommandInfo
 
 REQUESTS: Final = 16  # that one operator may have under way; what waits for a command's result counts too
 PART_ROWS: Final = 4_096  # rows of one part of an answer: some 200 KiB

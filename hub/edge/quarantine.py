@@ -16,7 +16,7 @@ from hub.ingest.again import judge_again
 from hub.state import Deed, Rejected, StateError, Which
 from hub.wire import kept
 from hub.wire.messages import TIME_UNKNOWN, Declared
-from hub.wire.operator import QuarantineDropped, QuarantineEntry, QuarantineGroup, QuarantineRetried
+from hub.wire.shapes import QuarantineDropped, QuarantineEntry, QuarantineGroup, QuarantineRetried
 
 LISTED: Final = 1_000  # when the operator names no limit
 MOST: Final = 10_000  # in one answer

@@ -14,7 +14,7 @@ from hub.ports import Clock, Worker
 from hub.query.question import Columns, Question
 from hub.state import State
 from hub.wire.messages import Plain
-from hub.wire.operator import FollowerStatus, LedgerEntry, StoreStatus
+from hub.wire.shapes import FollowerStatus, LedgerEntry, StoreStatus
 
 Twin = tuple[dict[str, Plain], dict[str, Plain]]
 

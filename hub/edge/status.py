@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import trio
 
 from hub.edge.rooms import Rooms
-from hub.wire.operator import Status
+from hub.wire.shapes import Status
 
 RATE_SECONDS: Final = 5.0  # rates are means over so long
 

@@ -15,8 +15,8 @@ from hub.journal import Journal
 from hub.ports import Worker
 from hub.state import AccountRow, State
 from hub.wire.kept import Entry, Expired
-from hub.wire.operator import LedgerEntry
 from hub.wire.ranges import Ranges
+from hub.wire.shapes import LedgerEntry
 
 #: The store's cursor, and its stored readings by device and epoch up to it.
 Counts: TypeAlias = tuple[int, Mapping[Key, int]]
@@ -60,7 +60,8 @@ class Ledger:
         if through < collected:
             return None  # what had expired by then, the base does not tell
         tally = await self._between(collected, through, None, base)
-        if self._journal.segment_of(1) > collected + 1 or any(not damage.torn for damage in self._journal.damage):
+        damaged = any(not damage.torn for damage in self._journal.damage)
+        if damaged or self._journal.on_disk.segment_of(1) > collected + 1:
             return None
         tally.bring(base.keys(), base)
         return {key: row.accepted - row.expired for key, row in tally.rows.items()}

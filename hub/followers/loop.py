@@ -9,7 +9,7 @@ from hub.followers.base import Follower, StartAgain
 from hub.followers.reader import Reader
 from hub.journal import Journal
 from hub.wire.kept import Entry
-from hub.wire.operator import FollowerStatus
+from hub.wire.shapes import FollowerStatus
 
 MISSING_TOLD: Final = 32  # ranges in a status
 RETRY_SECONDS: Final = (0.1, 5.0)  # first and longest wait before it is tried again

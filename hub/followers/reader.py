@@ -75,7 +75,7 @@ class Reader:
         any more, and that is told."""
         found = await self._journal.reading.run(self._search.find, birth, lsn)
         if found is None:
-            self._journal.noticed([Damage(self._journal.segment_of(lsn), 0, 0, lsn, lsn)])
+            self._journal.noticed([Damage(self._journal.on_disk.segment_of(lsn), 0, 0, lsn, lsn)])
             return []
         unpack(*found, self._births)
         return [unpack(lsn, payload, self._births)]

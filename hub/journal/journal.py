@@ -1,7 +1,6 @@
 """The journal's door: append now, durable with the next group."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -9,37 +8,20 @@ import trio
 
 from hub.journal.errors import JournalFailed
 from hub.journal.framing import HEADER_SIZE, frame, frame_run
+from hub.journal.on_disk import OnDisk
 from hub.journal.recovery import Recovery, recover
 from hub.journal.reserve import Reserve
 from hub.journal.ring import Ring
 from hub.journal.scan import Scan
 from hub.journal.segments import Damage, segments
+from hub.journal.statistics import JournalStatistics
 from hub.journal.writer import Part, SegmentWriter
 from hub.ports import Files, Worker
 
 MEBIBYTE: Final = 1024 * 1024
 AHEAD_BYTES: Final = 4 * MEBIBYTE  # preallocated at once: a millisecond, and no more is held than a small disk has
-PIN_SECONDS: Final = 600.0  # a proof reads about 60 GB in that time
 LOOK_SECONDS: Final = 1.0  # between two looks at how much space is left
 FULL_RETRY_SECONDS: Final = 0.25  # how soon to look whether a full disk has space again
-
-
-@dataclass(frozen=True)
-class JournalStatistics:
-    """Counters since the start, and how things stand; bytes and seconds."""
-
-    appended: int  # LSN
-    durable: int  # LSN
-    segment: int
-    segments: int
-    bytes: int  # appended since the start
-    pending: int  # bytes that are not durable yet
-    syncs: int
-    sync_seconds: float  # of the last group: write and sync
-    ring: int  # bytes of companions, estimated
-    damaged: int  # places where records are missing
-    stalled: bool  # the disk is full
-    failed: bool
 
 
 class Journal:
@@ -70,6 +52,7 @@ class Journal:
         self.durable = 0
         self.segment = 0  # its first LSN; where the next record goes
         self.stalled = False  # the disk is full: nothing becomes durable until there is space
+        self.on_disk = OnDisk()
         self.damage: list[Damage] = []
         self._worker = worker
         self._snapshot = snapshot
@@ -78,15 +61,12 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._writer = SegmentWriter(directory, files, ahead=ahead_bytes, segment_bytes=segment_bytes)
         self._ring = Ring(tail_bytes, 1)
-        self._firsts: list[int] = []  # segments on disk
         self._segment_size = 0  # bytes, of ``segment``
-        self._durable_size = 0  # bytes, of the newest segment on disk
         self._pieces: list[bytes] = []  # what goes to ``segment`` next
         self._parts: list[Part] = []  # what goes before that
         self._wanted = trio.Event()
         self._moved = trio.Event()
         self._failure: JournalFailed | None = None
-        self._pinned = float("-inf")  # when somebody asked last that nothing be collected, on trio's clock
         self._bytes = self._cut_bytes = self._written_bytes = self._syncs = 0
         self._sync_seconds = 0.0
 
@@ -95,9 +75,9 @@ class Journal:
         recovery, lowest = await self._worker.run(self._recover)
         self.appended = self.durable = lowest - 1
         self.damage = list(recovery.damage)
-        if self._firsts:
-            self.segment = self._firsts[-1]
-            self._durable_size = self._segment_size = await self._worker.run(self._writer.resume, self.segment)
+        if self.on_disk.segments:
+            self.segment = self.on_disk.segments[-1]
+            self.on_disk.newest_size = self._segment_size = await self._worker.run(self._writer.resume, self.segment)
         else:
             self.roll()
             await self._write()
@@ -112,7 +92,7 @@ class Journal:
         self.files.make_directory(self.directory)
         self.files.sync_directory(self.directory.parent)
         found = recover(self.directory, self.files)
-        self._firsts = segments(self.directory, self.files)
+        self.on_disk.segments = segments(self.directory, self.files)
         return found
 
     def skip_to(self, lsn: int) -> None:
@@ -238,10 +218,10 @@ class Journal:
         self._syncs += 1
         for part in group[:done]:
             if part.opens:
-                self._firsts.append(part.segment)
+                self.on_disk.segments.append(part.segment)
             self.durable = self._ring.durable = part.last
         if done:
-            self._durable_size = size
+            self.on_disk.newest_size = size
             self._written_bytes += sum(part.size for part in group[:done])
             moved, self._moved = self._moved, trio.Event()
             moved.set()
@@ -270,33 +250,6 @@ class Journal:
         start of the segment that has the record after ``after``. Ignore those up to it, but read their births."""
         return Scan(self, after, max_bytes)
 
-    def segment_of(self, lsn: int) -> int:
-        """The segment that has the record, or the oldest there is."""
-        return max((first for first in self._firsts if first <= lsn), default=self._firsts[0])
-
-    def extent(self, first: int) -> tuple[int | None, int | None]:
-        """The segment after ``first``, and how many bytes of ``first`` are durable (None: all)."""
-        following = next((other for other in self._firsts if other > first), None)
-        return following, None if following is not None else self._durable_size
-
-    def closed(self) -> list[tuple[int, int]]:
-        """The segments that are whole and durable: first LSN, and that of the segment after it; ascending."""
-        return list(zip(self._firsts, self._firsts[1:], strict=False))
-
-    def collected(self, first: int) -> None:
-        """The segment ``first``, a closed one, is no more."""
-        self._firsts.remove(first)
-
-    def pin(self) -> int:
-        """The durable LSN. What is there up to it stays for PIN_SECONDS, for somebody who reads the files."""
-        self._pinned = trio.current_time()
-        return self.durable
-
-    @property
-    def pinned(self) -> bool:
-        """Whether somebody may be reading the files: nothing is to be collected, and nothing to expire."""
-        return trio.current_time() < self._pinned + PIN_SECONDS
-
     def noticed(self, damage: Iterable[Damage]) -> None:
         """A reader met damage."""
         self.damage.extend(found for found in damage if found not in self.damage)
@@ -304,7 +257,7 @@ class Journal:
     def statistics(self) -> JournalStatistics:
         """How things stand."""
         return JournalStatistics(
-            self.appended, self.durable, self.segment, len(self._firsts), self._bytes,
+            self.appended, self.durable, self.segment, len(self.on_disk.segments), self._bytes,
             self._bytes - self._written_bytes, self._syncs, self._sync_seconds, self._ring.size, len(self.damage),
             self.stalled, self._failure is not None,
         )  # fmt: skip

@@ -15,7 +15,7 @@ class Scan:
 
     def __init__(self, journal: "Journal", after: int, size: int) -> None:
         self._journal = journal
-        self._next = journal.segment_of(after + 1)
+        self._next = journal.on_disk.segment_of(after + 1)
         self._size = size
         self._reader: SegmentReader | None = None
 
@@ -31,7 +31,7 @@ class Scan:
     def _read(self) -> list[tuple[int, bytes]] | None:
         """The next chunk; empty at the end of a segment, None at the durable end."""
         journal, first = self._journal, self._next
-        following, end = journal.extent(first)
+        following, end = journal.on_disk.extent(first)
         # Opened for each chunk: a reader that is dropped half way leaves nothing open.
         file = open_segment(journal.directory, journal.files, first)
         try:

@@ -8,7 +8,7 @@ import cbor2
 
 from hub.state.database import Database
 from hub.wire.messages import DEVICE_STATES, FINAL_STATES, Plain
-from hub.wire.operator import CommandInfo
+from hub.wire.shapes import CommandInfo
 
 _ANSWERS: Final = frozenset(DEVICE_STATES - {"acknowledged"})
 

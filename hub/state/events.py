@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hub.state.database import Database
-from hub.wire.operator import EventInfo
+from hub.wire.shapes import EventInfo
 
 
 class Events:

@@ -5,19 +5,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from hub.store.pieces import Arrays, counting, join, number_array, text_array, times_of_rows, to_store
 from hub.store.series import Plan, SeriesBook, Shape
 from hub.wire.kept import Entry, Kept, Retried
-from hub.wire.messages import TIME_UNKNOWN, Columns, Row
+from hub.wire.messages import Columns, Row
 from hub.wire.rows import accepted_mask, resolved_times
 
 READINGS_A_PART: Final = 500_000  # about 17 MB of arrays: what one insert is handed at most, and a frame more
-
-Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
 
 @dataclass
@@ -88,10 +87,10 @@ class _Builder:
     def finish(self, rows: dict[Shape, tuple[list[int], list[Kept]]]) -> Part:
         for shape, (slots, kepts) in rows.items():
             self._rows(shape, slots, kepts)
-        readings = _join(self._bulk_readings, self._readings, READING_COLUMNS)
-        texts = _join(self._bulk_texts, self._texts, TEXT_COLUMNS)
+        readings = join(self._bulk_readings, self._readings, READING_COLUMNS)
+        texts = join(self._bulk_texts, self._texts, TEXT_COLUMNS)
         count = sum(0 if table is None else len(table["series"]) for table in (readings, texts))
-        return Part(readings, texts, _join(self._bulk_batches, self._batches, BATCH_COLUMNS), count)
+        return Part(readings, texts, join(self._bulk_batches, self._batches, BATCH_COLUMNS), count)
 
     def _rows(self, shape: Shape, slots: list[int], kepts: list[Kept]) -> None:
         """Rows without rejections of births of one shape."""
@@ -100,7 +99,7 @@ class _Builder:
         n = len(kepts)
         lsn = np.fromiter(lsns, np.uint64, n)
         quality = np.fromiter(map(itemgetter(2), verdicts), np.uint8, n)
-        time = _row_times(row_times, bases, quality)
+        time = times_of_rows(row_times, bases, quality)
         series, divisors, devices = shape.tables()
         slot = np.fromiter(slots, np.intp, n)
         stored = np.zeros(n, dtype=np.uint32)
@@ -115,7 +114,7 @@ class _Builder:
                 values /= divisors[slot]
             stored += self._matrix(values, series[slot], time, quality, lsn)
         for index in sorted(shape.texts):
-            column = _text_array(list(map(itemgetter(index), row_values)))
+            column = text_array(list(map(itemgetter(index), row_values)))
             there = column != None  # noqa: E711  (element by element)
             if there.any():
                 numbers = shape.tables()[0][slot[there], index]
@@ -168,7 +167,7 @@ class _Builder:
         for row, metric, _, time, value in retried.readings:
             device, series, divisor = book.one(retried.device, metric)
             is_text = metric.type == "text"
-            cell = _text_array([value]) if is_text else np.array([float(value or 0) / divisor])
+            cell = text_array([value]) if is_text else np.array([float(value or 0) / divisor])
             pieces = self._texts if is_text else self._readings
             at, rows = np.array([time], dtype=np.int64), np.array([row], dtype=np.uint32)
             pieces.append((series, at, cell, retried.quality, retried.lsn, rows))
@@ -178,7 +177,7 @@ class _Builder:
 
     def _pieces(self, kept: Kept, plan: Plan, columns: Sequence[tuple[int, Any]], n: int) -> None:
         times = resolved_times(kept)
-        rows = _counting(n)
+        rows = counting(n)
         rejections = kept.verdict.rejections
         stored = 0
         for index, values in columns:
@@ -188,8 +187,8 @@ class _Builder:
             if mask is not None and not mask.any():
                 continue
             is_text = index in plan.shape.texts
-            array = _text_array(values) if is_text else _number_array(values, mask)
-            there = _there(array, mask, holes=not isinstance(values, np.ndarray))
+            array = text_array(values) if is_text else number_array(values, mask)
+            there = to_store(array, mask, holes=not isinstance(values, np.ndarray))
             time, row = times, rows
             if there is not None:
                 array, time, row = array[there], times[there], rows[there]
@@ -201,63 +200,3 @@ class _Builder:
         if stored:
             self.count += stored
             self._batches.append((kept.lsn, plan.device, kept.epoch, kept.seq, kept.received, stored))
-
-
-def _there(array: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None, holes: bool) -> npt.NDArray[np.bool_] | None:
-    """Which values are readings to store; ``None``: all."""
-    if holes:
-        some: npt.NDArray[np.bool_] = (array != None) if array.dtype == np.object_ else ~np.isnan(array)  # noqa: E711
-        return some if mask is None else some & mask
-    return mask
-
-
-def _number_array(values: Any, mask: npt.NDArray[np.bool_] | None) -> npt.NDArray[Any]:
-    if isinstance(values, np.ndarray):
-        return values
-    if mask is not None:  # what was rejected may be of any type
-        values = [value if good else None for value, good in zip(values, mask.tolist(), strict=True)]
-    return np.array(values, dtype=np.float64)
-
-
-def _text_array(values: Any) -> npt.NDArray[np.object_]:
-    array = np.empty(len(values), dtype=np.object_)
-    array[:] = values
-    return array
-
-
-def _row_times(times: tuple[Any, ...], bases: tuple[int, ...], quality: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    if None in times:
-        times = tuple([time or 0 for time in times])
-    n = len(times)
-    resolved = np.fromiter(times, np.int64, n)
-    unknown = quality == TIME_UNKNOWN
-    if unknown.any():
-        resolved[unknown] = 0
-    return resolved + np.fromiter(bases, np.int64, n)
-
-
-_COUNTING: npt.NDArray[np.uint32] = np.arange(65_536, dtype=np.uint32)  # rows a frame of 64 KiB can hold, mostly
-
-
-def _counting(n: int) -> npt.NDArray[np.uint32]:
-    return _COUNTING[:n] if n <= len(_COUNTING) else np.arange(n, dtype=np.uint32)
-
-
-def _join(bulk: list[tuple[Any, ...]], single: list[tuple[Any, ...]], columns: dict[str, Any]) -> Arrays | None:
-    """Pieces under each other, as named columns; a number in a piece stands for a whole column of it."""
-    tables = [_pile(pieces, columns) for pieces in (bulk, single) if pieces]
-    if len(tables) < 2:
-        return tables[0] if tables else None
-    return {name: np.concatenate([table[name] for table in tables]) for name in columns}
-
-
-def _pile(pieces: list[tuple[Any, ...]], columns: dict[str, Any]) -> Arrays:
-    """Pieces of one kind: the same columns are arrays, or numbers, in all of them."""
-    arrays = [at for at, column in enumerate(pieces[0]) if isinstance(column, np.ndarray)]
-    repeats = [len(piece[arrays[0]]) for piece in pieces] if arrays else 1
-    return {
-        name: np.concatenate([piece[at] for piece in pieces], dtype=kind, casting="unsafe")
-        if at in arrays
-        else np.repeat(np.array([piece[at] for piece in pieces], dtype=kind), repeats)
-        for at, (name, kind) in enumerate(columns.items())
-    }

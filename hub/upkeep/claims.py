@@ -6,10 +6,11 @@ from typing import Final
 import trio
 
 from hub.client import Operator
+from hub.disk import DiskFiles
 from hub.followers.ledger import ledger_entry
 from hub.journal.archive import open_segment
 from hub.journal.segments import SegmentReader, segments
-from hub.ports import DiskFiles, Files
+from hub.ports import Files
 from hub.state import State
 from hub.store.duck import DuckStore
 from hub.upkeep.verify import Claims

@@ -85,7 +85,7 @@ class Collector:
         if self._base is None:
             self._base = await self._worker.run(read_collected, self._journal.directory, self._journal.files)
         self._roll_if_old()
-        while not self._journal.pinned and await self._oldest(drive, self._base):
+        while not self._journal.on_disk.pinned and await self._oldest(drive, self._base):
             pass
 
     def _roll_if_old(self) -> None:
@@ -98,7 +98,7 @@ class Collector:
 
     async def _oldest(self, drive: Drive, base: Collected) -> bool:
         """Bring the oldest segment nearer to its end; whether it is collected."""
-        closed = self._journal.closed()
+        closed = self._journal.on_disk.closed()
         if not closed:
             return False
         first, following = closed[0]
@@ -113,7 +113,7 @@ class Collector:
         newest = self._count.newest
         if newest >= before or not await self._expired(following - 1, before):
             return False
-        if await self._held_back(following - 1, before - newest) or self._journal.pinned:
+        if await self._held_back(following - 1, before - newest) or self._journal.on_disk.pinned:
             return False
         self._base = Collected(following - 1, {**base.rows, **self._count.tally.rows})
         try:
@@ -129,14 +129,14 @@ class Collector:
         """Whether nothing up to ``through`` is in a store any more, nor needed by anybody; else see to it."""
         if self._gone is None:
             cursor, readings = await self._doors.counts(through)
-            if cursor < max(through, self._told) or self._journal.pinned or self._journal.stalled:
+            if cursor < max(through, self._told) or self._journal.on_disk.pinned or self._journal.stalled:
                 return False  # it may have to take out what an earlier record says: that must not be counted twice
             self._gone = self._doors.expire(through, before, readings) if readings else through
             reach("collect")
             self._told = max(self._told, self._gone)
         if self._journal.durable < self._gone:
             return False
-        return min((await self._doors.cursors()).values()) >= self._gone and not self._journal.pinned
+        return min((await self._doors.cursors()).values()) >= self._gone and not self._journal.on_disk.pinned
 
     async def _held_back(self, through: int, since: int) -> bool:
         """Whether a mirror that has not taken all up to ``through`` is still waited for; ``since``: us that this could
@@ -145,13 +145,13 @@ class Collector:
         cursor = min(taken.values(), default=through)
         if cursor >= through or since > self._hold.time:
             return False
-        waiting = [first for first, following in self._journal.closed() if following > cursor + 1]
+        waiting = [first for first, following in self._journal.on_disk.closed() if following > cursor + 1]
         return sum(self._sizes.get(first, 0) for first in waiting) <= self._hold.size
 
     async def _remove(self, first: int) -> None:
         self._count = self._gone = None  # they are of this segment
         await self._worker.run(self._unlink, first)
-        self._journal.collected(first)
+        self._journal.on_disk.collected(first)
         self.segments += 1
 
     def _unlink(self, first: int) -> None:

@@ -70,7 +70,7 @@ class Keeper:
         """Do what is to be done now; raises what keeps it from that."""
         if self._collector is not None:
             await self._collector.look(self._drive, {first: size for first, (size, _) in self._sizes.items()})
-        there = self._journal.closed()
+        there = self._journal.on_disk.closed()
         self._sizes = {first: self._sizes[first] for first, _ in there if first in self._sizes}
         for first, following in there:
             if first not in self._sizes or not self._sizes[first][1]:

@@ -78,7 +78,7 @@ class Mender:
         itself: it might give less than the store has."""
         if all(entry["balanced"] for entry in await self._ledger.entries()):
             return None
-        self._journal.pin()  # nothing is collected while this reads
+        self._journal.on_disk.pin()  # nothing is collected while this reads
         try:
             base = await self._reader.run(read_collected, self._journal.directory, self._journal.files)
         except CollectedError:  # whoever collects tells it

@@ -19,8 +19,8 @@ from hub.state import AccountRow
 from hub.upkeep.collected import Collected, CollectedError, read_collected
 from hub.upkeep.releases import Releases
 from hub.wire.kept import Birth, Entry, Expired, Kept, Removed, Retried
-from hub.wire.operator import LedgerEntry
 from hub.wire.records import EXPIRED, RecordError, is_birth, unpack_with
+from hub.wire.shapes import LedgerEntry
 
 PROBLEMS: Final = 100  # told one by one; what is beyond is counted
 CLAIMED: Final = ("kept", "dropped", "lost", "moved", "received", "rejected", "removed", "closed")

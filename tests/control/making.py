@@ -11,7 +11,7 @@ from hub.ports import InlineWorker
 from hub.state import State
 from hub.wire.kept import Birth
 from hub.wire.messages import Declared
-from hub.wire.operator import CommandInfo, Presence
+from hub.wire.shapes import CommandInfo, Presence
 
 PUMP = parse_model(
     """

@@ -13,7 +13,8 @@ from hub.control.live import VIEWERS, Live
 from hub.control.viewer import EVENTS, Viewer
 from hub.wire.kept import Birth, Kept, Verdict
 from hub.wire.messages import GOOD, TIME_UNKNOWN, Columns, Declared, Event, Offsets, Regular, Rejection, Row
-from hub.wire.operator import CommandInfo, Presence, Subscribe, Update
+from hub.wire.operator import Subscribe, Update
+from hub.wire.shapes import CommandInfo, Presence
 from tests.control.making import METRICS, birth, models
 
 pytestmark = pytest.mark.trio

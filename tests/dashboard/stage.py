@@ -19,7 +19,8 @@ from hub.model import Model, load_models
 from hub.query import Columns, Question
 from hub.wire.codec import decode_reply, encode
 from hub.wire.messages import GOOD
-from hub.wire.operator import Answer, CommandInfo, DeviceDetail, DeviceInfo, Greeting, LedgerEntry, Status, Update
+from hub.wire.operator import Answer, Greeting, Update
+from hub.wire.shapes import CommandInfo, DeviceDetail, DeviceInfo, LedgerEntry, Status
 
 NOON = 1_795_348_800_000_000  # us: 2026-11-22T12:00:00Z
 SECOND = 1_000_000

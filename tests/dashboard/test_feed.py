@@ -15,7 +15,7 @@ from dashboard.view import View
 from hub.client.dial import Target
 from hub.client.errors import HubFailure
 from hub.client.shell import Operator
-from hub.wire.operator import CommandInfo
+from hub.wire.shapes import CommandInfo
 from tests.dashboard.scripted_hub import scripted_hub
 from tests.dashboard.stage import NOON
 

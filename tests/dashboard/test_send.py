@@ -7,7 +7,7 @@ from dashboard.app import DashboardApp
 from dashboard.screens.fleet import FleetPage
 from dashboard.screens.send import SendScreen
 from hub.client.errors import HubFailure
-from hub.wire.operator import CommandInfo
+from hub.wire.shapes import CommandInfo
 from tests.dashboard.conftest import LARGE, play, press, settle, text_of
 from tests.dashboard.stage import Stage, small_fleet
 

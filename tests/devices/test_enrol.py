@@ -7,7 +7,8 @@ import pytest
 
 from devices.enrol import BadName, NoToken, Tokens, enrol
 from hub.client import HubFailure, Refused, Target
-from hub.ports import DiskFiles, InlineWorker, TcpStreams
+from hub.disk import DiskFiles
+from hub.ports import InlineWorker, TcpStreams
 from tests.client.fakehub import Fails, FakeHub
 from tests.client.servers import Trust
 

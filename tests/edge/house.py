@@ -17,6 +17,7 @@ from hub.client.shell import Operator, connect
 from hub.control.live import Live
 from hub.control.registry import Registry
 from hub.control.router import Router
+from hub.disk import DiskFiles
 from hub.edge.certificates import server_context
 from hub.edge.edge import Edge
 from hub.edge.listener import Limits
@@ -27,7 +28,7 @@ from hub.ingest.ingest import Ingest
 from hub.ingest.marks import Marks
 from hub.journal import Journal
 from hub.model import parse_model
-from hub.ports import Clock, DiskFiles, Files, InlineWorker, Streams, SystemClock, SystemRandomness, TcpStreams
+from hub.ports import Clock, Files, InlineWorker, Streams, SystemClock, SystemRandomness, TcpStreams
 from hub.query.question import Columns, Question
 from hub.state import State
 from hub.store.memory import MemoryStore

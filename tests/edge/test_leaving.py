@@ -11,8 +11,8 @@ from hub.edge.listener import Limits
 from hub.wire.codec import encode
 from hub.wire.errors import CloseCode
 from hub.wire.messages import Command, Reject, Rejection, Row
-from hub.wire.operator import Presence
 from hub.wire.session import DeviceSession
+from hub.wire.shapes import Presence
 from tests.edge.house import House, MemoryStreams, Tank, house, tank
 from tests.edge.streams import frame, request
 from tests.edge.test_device import ended, never

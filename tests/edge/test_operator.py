@@ -11,7 +11,8 @@ from hub.client.errors import HubFailure, SocketClosed
 from hub.query.question import Question
 from hub.wire.errors import CloseCode
 from hub.wire.messages import OPERATOR_PATH, Command, Result
-from hub.wire.operator import VERBS, CommandInfo
+from hub.wire.operator import VERBS
+from hub.wire.shapes import CommandInfo
 from tests.edge.house import house, tank
 
 pytestmark = pytest.mark.trio

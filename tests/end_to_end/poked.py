@@ -17,8 +17,9 @@ from devices.disk import CommandBook, DiskSpool
 from devices.link import Linkage
 from devices.report import Figures
 from hub.client.dial import Target
+from hub.disk import DiskFiles
 from hub.model import parse_model
-from hub.ports import DiskFiles, SystemClock, TcpStreams, ThreadWorker
+from hub.ports import SystemClock, TcpStreams, ThreadWorker
 from hub.wire.messages import Declared, Plain, Row
 from tests.faults.streaming import Impatient
 

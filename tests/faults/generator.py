@@ -21,7 +21,8 @@ from devices.device import Device
 from devices.link import Linkage
 from devices.report import Figures
 from hub.client.dial import Target
-from hub.ports import DiskFiles, SystemClock, TcpStreams, ThreadWorker
+from hub.disk import DiskFiles
+from hub.ports import SystemClock, TcpStreams, ThreadWorker
 from tests.faults.crashing import VARIABLE, arm
 from tests.faults.launcher import plant_in_devices
 from tests.faults.record import Record, RecordedDiskSpool, RecordedSource

@@ -14,8 +14,9 @@ from devices.disk import DiskSpool
 from devices.line import Held
 from hub.app import serve
 from hub.config import load
+from hub.disk import DiskFile
 from hub.ingest.ingest import Ingest, Opening
-from hub.ports import DiskFile, File, Files, Ports
+from hub.ports import File, Files, Ports
 from hub.store.duck import DuckStore
 from hub.upkeep.mend import Mender
 from hub.wire.kept import Entry

@@ -15,8 +15,8 @@ import trio
 
 from hub.client.dial import Target
 from hub.client.shell import Operator, connect
+from hub.disk import DiskFiles
 from hub.journal.segments import segments
-from hub.ports import DiskFiles
 from hub.wire.kept import Birth, Kept
 from hub.wire.messages import Row
 from hub.wire.records import unpack

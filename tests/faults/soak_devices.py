@@ -19,7 +19,8 @@ from devices.faults import FaultyStreams, LinkFaults
 from devices.link import Linkage
 from devices.report import Figures
 from hub.client.dial import Target
-from hub.ports import DiskFiles, SystemClock, SystemRandomness, TcpStreams, ThreadWorker
+from hub.disk import DiskFiles
+from hub.ports import SystemClock, SystemRandomness, TcpStreams, ThreadWorker
 from tests.faults.crowd import allow_files
 from tests.faults.witness import GroupRecord, WitnessedDisk, WitnessedMemory, WitnessedSource, last_numbers
 

@@ -3,7 +3,8 @@ so a journal that acks before its sync would pass every kill test on real files.
 
 from pathlib import Path
 
-from hub.ports import DiskFile, DiskFiles, File
+from hub.disk import DiskFile, DiskFiles
+from hub.ports import File
 
 
 class UnsyncedFile:

@@ -15,7 +15,7 @@ from hub.followers import AccountFollower, Followers, Ledger
 from hub.ports import InlineWorker
 from hub.state import State, StateError
 from hub.wire.messages import Columns, Malformed, Regular, Rejection, Row
-from hub.wire.operator import LedgerEntry
+from hub.wire.shapes import LedgerEntry
 from tests.followers.making import T0, Ink, journaling
 
 pytestmark = pytest.mark.trio

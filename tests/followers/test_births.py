@@ -63,7 +63,7 @@ async def test_p9_a_flipped_birth_costs_no_reading_where_another_segment_has_it(
         firsts = segments(directory, files)
         flip(ink, firsts[damaged], 1)
         if archived:
-            for first, following in ink.journal.closed():
+            for first, following in ink.journal.on_disk.closed():
                 for _ in archive_segment(directory, files, first, following):
                     pass
         assert await read(ink) == [1, 2, 3, 4]
@@ -71,7 +71,7 @@ async def test_p9_a_flipped_birth_costs_no_reading_where_another_segment_has_it(
         assert lost == [(firsts[damaged] + 1, firsts[damaged] + 1)]
         recount = verify(Claims(directory, ink.journal.durable, [], {}, 0, False), files)
         assert recount.entries[0]["received"] == 8
-        for first, following in ink.journal.closed():
+        for first, following in ink.journal.on_disk.closed():
             count = SegmentCount({})
             for _ in count.steps(directory, files, first, following):
                 pass

@@ -6,9 +6,10 @@ import pytest
 import trio
 import trio.testing
 
+from hub.disk import DiskFiles
 from hub.journal import Journal, JournalFailed
 from hub.journal.recovery import recover
-from hub.ports import DiskFiles, InlineWorker, ThreadWorker
+from hub.ports import InlineWorker, ThreadWorker
 from tests.journal.driving import DIRECTORY, PowerCut, reopened, running
 from tests.simulation.files import SimulatedFiles
 

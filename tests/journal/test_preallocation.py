@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from hub.disk import DiskFiles
 from hub.journal import Journal
 from hub.journal.archive import ArchivedSegment, archive_path, open_segment
 from hub.journal.archiving import archive_segment
 from hub.journal.recovery import survey
 from hub.journal.segments import SegmentReader, segment_path
-from hub.ports import DiskFiles, InlineWorker
+from hub.ports import InlineWorker
 from tests.journal.driving import AHEAD, DIRECTORY, Life, reopened, running, simulate
 from tests.simulation.files import SimulatedFile, SimulatedFiles
 

@@ -17,10 +17,10 @@ from unittest import mock
 import structlog
 import trio
 
-from hub.config import HubSection, JournalSection, LimitsSection, Settings, StoreSection, TlsSection
 from hub.control.registry import Registry
 from hub.model import Model, parse_model
 from hub.ports import Files, InlineWorker, Ports, SystemClock
+from hub.settings import HubSection, JournalSection, LimitsSection, Settings, StoreSection, TlsSection
 from hub.state import State
 from hub.store.base import Store, StoreError
 from hub.wire.messages import Declared

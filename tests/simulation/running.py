@@ -9,7 +9,7 @@ import hub.app
 from hub import crashpoints
 from hub.journal import JournalFailed
 from hub.ports import Ports
-from hub.wire.operator import Presence
+from hub.wire.shapes import Presence
 from tests.simulation.clock import Chance, WallClock
 from tests.simulation.files import SimulatedFiles
 from tests.simulation.hub import settings

@@ -9,8 +9,8 @@ import pytest
 from hub.state import AccountRow, Change, Rejected, State
 from hub.state.commands import TRANSITIONS
 from hub.wire.messages import COMMAND_STATES, FINAL_STATES
-from hub.wire.operator import CommandInfo, EventInfo
 from hub.wire.ranges import Ranges
+from hub.wire.shapes import CommandInfo, EventInfo
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 import trio
 import trio.testing
 
+from hub.disk import DiskFiles
 from hub.journal.archive import archive_path
 from hub.journal.segments import segments
-from hub.ports import DiskFiles, InlineWorker
+from hub.ports import InlineWorker
 from hub.store.duck import DuckStore
 from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.collected import NAME, read_collected

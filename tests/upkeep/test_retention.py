@@ -10,7 +10,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.journal.journal import PIN_SECONDS
+from hub.journal.on_disk import PIN_SECONDS
 from hub.journal.segments import segments
 from hub.upkeep.collected import NAME, CollectedError, read_collected
 from tests.journal.driving import DIRECTORY, PowerCut, simulate
@@ -110,7 +110,7 @@ async def test_nothing_expires_or_is_collected_while_a_proof_has_pinned_the_jour
 ) -> None:
     files = SimulatedFiles()
     async with keeping(files, tmp_path) as rooms:
-        rooms.journal.pin()
+        rooms.journal.on_disk.pin()
         await three_segments(rooms)
         assert segments(DIRECTORY, files)[0] == 1
         assert await check(rooms) == (30, 0)
@@ -158,9 +158,9 @@ def test_p9_p10_a_power_cut_at_any_call_leaves_a_directory_that_opens_right(stop
 
     async def first_life(path: Path) -> None:
         async with keeping(files, path, clock=clock) as rooms:
-            rooms.journal.pin()
+            rooms.journal.on_disk.pin()
             await three_segments(rooms)
-            rooms.journal._pinned = float("-inf")
+            rooms.journal.on_disk._pinned = float("-inf")
             left = stop
 
             def count_down(_: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hub.upkeep.verify import Claims, Recount, verify
-from hub.wire.operator import LedgerEntry
+from hub.wire.shapes import LedgerEntry
 from tests.journal.driving import DIRECTORY
 from tests.simulation.files import SimulatedFiles
 from tests.upkeep.keeping import Keeping, keeping

@@ -13,7 +13,8 @@ from hub.query.question import Columns, Question
 from hub.store.base import StoreError
 from hub.store.duck import answers
 from hub.store.duck.schema import connect, damaged, read_cursor, read_series
-from hub.store.gather import Arrays, Part, gather
+from hub.store.gather import Part, gather
+from hub.store.pieces import Arrays
 from hub.store.series import SeriesBook
 from hub.wire.kept import Entry, Expired
 

@@ -1,0 +1,64 @@
+"""How the hub stands as a whole: what is wrong with it, how far its followers have come, and a store made again."""
+
+from typing import Final
+
+import trio
+
+from hub.control.router import Router
+from hub.doors import StoreDoor
+from hub.followers.loop import Followers
+from hub.journal import Journal
+from hub.state import StateError
+from hub.upkeep.keeper import Keeper
+from hub.upkeep.mend import Mender
+from hub.wire.shapes import FollowerStatus
+
+BOOKED_SECONDS: Final = 20.0  # for the account to book what an operator changes in quarantine: a second at most
+STORED_SECONDS: Final = 5.0  # for the store, which may be down: then the answer does not wait for it
+
+
+class Standing:
+    """The edge asks it. Followers, mender and keeper are made after the edge, and come in then."""
+
+    followers: Followers
+    keeper: Keeper
+    mender: Mender | None = None  # of a store that has a file
+
+    def __init__(self, journal: Journal, router: Router, store: StoreDoor) -> None:
+        self._journal = journal
+        self._router = router
+        self._store = store
+
+    def status(self) -> list[FollowerStatus]:
+        """Every follower."""
+        return self.followers.status()
+
+    def problems(self) -> list[str]:
+        """What is wrong now, a line each; none: the hub is ready."""
+        rebuilding = self._store.rebuilding
+        wrong = [] if rebuilding is None else [rebuilding]
+        wrong += [f"follower {f['name']} is {f['lag']} records behind: {f['error']}" for f in self.followers.status()
+                  if not f["healthy"]]  # fmt: skip
+        if self._router.problem is not None:
+            wrong.append(f"commands cannot change state: {self._router.problem}")
+        if self._journal.stalled:
+            wrong.append("the disk of the journal is full: nothing is acked until there is space")
+        if self.keeper.problem is not None:
+            wrong.append(self.keeper.problem)
+        return wrong
+
+    def rebuild(self) -> int | None:
+        """Have the store made again; the record that it has to reach, None where there is nothing to rebuild."""
+        return None if self.mender is None else self.mender.renew()
+
+    async def booked(self, lsn: int) -> None:
+        """Until the account has taken in everything up to ``lsn``, and the store, if it is up; StateError when the
+        account has not."""
+        await self._journal.wait_durable(lsn)
+        with trio.move_on_after(BOOKED_SECONDS) as scope:
+            await self.followers.reached(lsn, ("account",))
+        if scope.cancelled_caught:
+            problems = " ".join(self.problems())
+            raise StateError(f"the account is behind; what was recorded is booked later: {problems}")
+        with trio.move_on_after(STORED_SECONDS):
+            await self.followers.reached(lsn, (self._store.name,))
