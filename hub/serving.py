@@ -58,7 +58,7 @@ async def serve_house(house: House, tls: Any, stop: trio.Event, task_status: tri
     http_host, http_port = address(settings.hub.http)
     ready = settings.data / READY_FILE
     async with trio.open_nursery() as nursery:
-        app = application(_statistics(house), house.rooms.problems)
+        app = application(_statistics(house), house.rooms.problems, house.rooms.cautions)
         try:
             http_port = await nursery.start(serve_http, app, http_host, http_port)
         except OSError as error:

@@ -7,7 +7,10 @@ import trio
 from hub.control.router import Router
 from hub.doors import StoreDoor
 from hub.followers.loop import Followers
+from hub.ingest.ingest import Ingest
+from hub.ingest.times import BUILT
 from hub.journal import Journal
+from hub.ports import Clock
 from hub.state import StateError
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
@@ -24,8 +27,10 @@ class Standing:
     keeper: Keeper
     mender: Mender | None = None  # of a store that has a file
 
-    def __init__(self, journal: Journal, router: Router, store: StoreDoor) -> None:
+    def __init__(self, journal: Journal, ingest: Ingest, router: Router, store: StoreDoor, clock: Clock) -> None:
         self._journal = journal
+        self._ingest = ingest
+        self._clock = clock
         self._router = router
         self._store = store
 
@@ -46,6 +51,19 @@ class Standing:
         if self.keeper.problem is not None:
             wrong.append(self.keeper.problem)
         return wrong
+
+    def cautions(self) -> list[str]:
+        """What somebody should look at, though all goes on."""
+        now = self._clock.now()
+        behind = self._ingest.clock_behind(now)
+        if not behind:
+            return []
+        if now < BUILT:
+            return ["the hub's clock was never set: set it; until then no time is rejected"]
+        return [
+            f"the hub's clock is {behind / 1e6:.0f} s behind its newest record, so it is not trusted: no time is "
+            "rejected until it has passed that. Set it; if it is right, 'telemetrio hub trust-clock' says so"
+        ]
 
     def rebuild(self) -> int | None:
         """Have the store made again; the record that it has to reach, None where there is nothing to rebuild."""

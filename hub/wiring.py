@@ -67,13 +67,13 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
     ingest = _ingest(settings, ports, opened, models)
     asked, kept = StoreDoor(opened.store, ports.worker(), settings.store), StateDoor(state, worker)
     ledger = Ledger(journal, state, worker, asked.counts, registry.next)
-    standing = Standing(journal, router, asked)
+    standing = Standing(journal, ingest, router, asked, ports.clock)
     rooms = Rooms(
         ingest=ingest, journal=journal, registry=registry, router=router, live=live, clock=ports.clock,
         models=models.known, log=opened.identity, version=version("telemetrio"), directory=journal.directory,
         ask=asked.ask, stored=asked.stored, ledger=ledger.entries, twin=kept.twin, followers=standing.status,
         quarantine=Desk(state, worker, standing.booked), reload=partial(models.reload, worker, ingest.models_changed),
-        store=asked.status, rebuild=standing.rebuild, problems=standing.problems,
+        store=asked.status, rebuild=standing.rebuild, problems=standing.problems, cautions=standing.cautions,
     )  # fmt: skip
     edge = Edge(rooms, _limits(settings.limits))
     control, account = ControlFollower(state, worker, ports.clock, router), AccountFollower(state, worker)

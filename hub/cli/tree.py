@@ -30,6 +30,7 @@ _GROUPS: Final = {
             "serve": ("hub:serve", "Run the hub until SIGTERM or Ctrl-C."),
             "check": ("hub:check", "Check the settings; every mistake is told."),
             "status": ("hub:status", "How the running hub is."),
+            "trust-clock": ("hub:trust_clock", "Say that the hub's clock is right."),
             "reload": ("quarantine:reload", "Let the running hub read its models again."),
             "rebuild": ("rebuild:rebuild", "Build the store anew from the journal."),
         },

@@ -4,11 +4,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+import trio
+
 from hub.control.tokens import Principal
 from hub.edge.arguments import Arguments, Refused
 from hub.edge.auth import may_call
 from hub.edge.quarantine import QuarantineCalls
 from hub.edge.rooms import Rooms
+from hub.ingest.times import BUILT
 from hub.model import Model, ModelError
 from hub.query.question import Question
 from hub.wire.messages import Plain
@@ -17,6 +20,7 @@ from hub.wire.shapes import DeviceDetail, LedgerEntry, Pin, Status, StoredCounts
 
 COMMANDS_LISTED: Final = 100  # when the operator names no limit
 COMMANDS_MOST: Final = 10_000
+DURABLE_SECONDS: Final = 10.0  # for a record that an operator asks for; longer only on a full disk
 
 
 Verb = Callable[[Arguments, Principal], Awaitable[Any]]
@@ -35,6 +39,7 @@ class Calls:
             "devices.enroll": self._enroll,
             "devices.revoke": self._revoke,
             "devices.label": self._label,
+            "clock.trust": self._trust_clock,
             "models.list": self._models,
             "models.show": self._model,
             "commands.list": self._commands,
@@ -98,6 +103,21 @@ class Calls:
             return {"changed": await self._rooms.reload()}
         except ModelError as error:
             raise Refused("conflict", f"{error}; the models stay as they were") from None
+
+    async def _trust_clock(self, args: Arguments, who: Principal) -> Any:
+        args.only()
+        ingest, now = self._rooms.ingest, self._rooms.clock.now()
+        if now < BUILT:
+            raise Refused("conflict", "the hub's clock was never set: set it, and the hub trusts it")
+        if not (behind := ingest.clock_behind(now)):
+            raise Refused("conflict", "the hub's clock is trusted: there is nothing to confirm")
+        lsn = ingest.confirm_clock(who.subject)
+        with trio.move_on_after(DURABLE_SECONDS) as scope:
+            await self._rooms.journal.wait_durable(lsn)
+        if scope.cancelled_caught:
+            raise Refused("timeout", "the hub cannot write its journal: the clock counts as confirmed once it can")
+        self._rooms.registry.note("clock", "clock.trust", f"{behind / 1e6:.0f} s behind; confirmed by {who.subject}")
+        return {"behind": behind}
 
     async def _token(self, args: Arguments, who: Principal) -> Any:
         args.only("role", "name")

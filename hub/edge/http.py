@@ -20,8 +20,11 @@ GRACE_SECONDS: Final = 1.0  # for requests under way when the hub stops
 log = structlog.get_logger()
 
 
-def application(rooms: Mapping[str, Statistics], problems: Callable[[], list[str]]) -> Starlette:
-    """The routes: ``/metrics``, ``/healthz`` (the process answers), ``/readyz`` (nothing is wrong)."""
+def application(
+    rooms: Mapping[str, Statistics], problems: Callable[[], list[str]], cautions: Callable[[], list[str]] = list
+) -> Starlette:
+    """The routes: ``/metrics``, ``/healthz`` (the process answers), ``/readyz`` (nothing is wrong; what somebody should
+    look at all the same stands below)."""
     exposition = Exposition(rooms)
 
     async def metrics(_request: Request) -> Response:
@@ -32,7 +35,7 @@ def application(rooms: Mapping[str, Statistics], problems: Callable[[], list[str
 
     async def ready(_request: Request) -> Response:
         wrong = problems()
-        return PlainTextResponse("\n".join(wrong or ["ready"]) + "\n", 503 if wrong else 200)
+        return PlainTextResponse("\n".join([*(wrong or ["ready"]), *cautions()]) + "\n", 503 if wrong else 200)
 
     return Starlette(routes=[Route("/metrics", metrics), Route("/healthz", healthy), Route("/readyz", ready)])
 

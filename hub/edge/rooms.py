@@ -53,3 +53,4 @@ class Rooms:
     store: Callable[[], StoreStatus]
     rebuild: Callable[[], int | None]  # begins it; the record to reach, None where there is nothing to rebuild
     problems: Callable[[], list[str]] = field(default=list)  # what is wrong now, a line each; none: ready
+    cautions: Callable[[], list[str]] = field(default=list)  # what somebody should look at, though all goes on

@@ -61,7 +61,7 @@ class Gauge:
             rejected=ingest.rejected,
             duplicate=ingest.duplicates,
             followers=rooms.followers(),
-            problems=problems,
+            problems=[*problems, *rooms.cautions()],
         )
 
     def _latency_ms(self, quantile: float) -> float:

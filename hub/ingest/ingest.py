@@ -9,14 +9,15 @@ from hub.ingest.credit import Credit
 from hub.ingest.intake import Intake, Superseded
 from hub.ingest.marks import DeviceMarks, Marks, Numbering
 from hub.ingest.opening import DROPPED, LOST, Plan, plan
+from hub.ingest.times import BUILT, SLACK
 from hub.ingest.verdict import Judge, check_birth
 from hub.journal import Journal
 from hub.model.model import Model
 from hub.ports import Clock
 from hub.wire.errors import CloseCode, RemoteProtocolError
-from hub.wire.kept import Birth, Born, EpochGiven, Expired, Gap, Marked, Removed, Retried, Verdict
+from hub.wire.kept import Birth, Born, ClockConfirmed, EpochGiven, Expired, Gap, Marked, Removed, Retried, Verdict
 from hub.wire.messages import MAX_FRAME, Declared, Dropped, Hello, Welcome
-from hub.wire.records import pack_born, pack_epoch, pack_expired, pack_gap, pack_removed, pack_retried
+from hub.wire.records import pack_born, pack_clock, pack_epoch, pack_expired, pack_gap, pack_removed, pack_retried
 
 FOR_EVER: Final = 2**62  # us
 
@@ -207,6 +208,19 @@ class Ingest:
         payload = pack_retried(left) if isinstance(left, Retried) else pack_removed(left)
         self.marks.apply(left)
         return self.journal.append(payload, left)
+
+    def clock_behind(self, now: int) -> int:
+        """By how much the hub's clock, which says ``now``, is behind what it said before or when the hub was built, us.
+        0: it may be trusted."""
+        floor = max(self.marks.newest, BUILT)
+        return 0 if now + SLACK >= floor else floor - now
+
+    def confirm_clock(self, by: str) -> int:
+        """Record that the clock is right, and trust it from now on; the LSN."""
+        self._room()
+        confirmed = ClockConfirmed(self.journal.appended + 1, by, self.clock.now())
+        self.marks.apply(confirmed)
+        return self.journal.append(pack_clock(confirmed), confirmed)
 
     def count(self, verdict: Verdict, numbering: Numbering, received: int, batches: int = 1) -> None:
         """So many batches were kept, each with this verdict."""

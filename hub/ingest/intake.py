@@ -15,7 +15,6 @@ from hub.wire.records import pack_kept, pack_kept_run
 if TYPE_CHECKING:
     from hub.ingest.ingest import Ingest
 
-CLOCK_SLACK: Final = 1_000_000  # us that the hub's clock may step back before it is no longer trusted
 _new: Final = tuple.__new__  # makes a named tuple in half the time; the hot path only
 
 
@@ -77,7 +76,7 @@ class Intake:
         ):
             verdict = self._quick(batch.values)
         if verdict is None:
-            trusted = received + CLOCK_SLACK >= ingest.marks.newest
+            trusted = ingest.clock_behind(received) == 0
             verdict, base, rows = self._judge.judge(
                 batch, Now(received, self._uptime_base, trusted, received - ingest.kept_for)
             )

@@ -9,7 +9,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from hub.journal import Recovery, Search
-from hub.wire.kept import Birth, Entry, EpochGiven, Expired, Gap, Kept, Removed, Retried
+from hub.wire.kept import Birth, ClockConfirmed, Entry, EpochGiven, Expired, Gap, Kept, Removed, Retried
 from hub.wire.messages import NAME_PATTERN
 from hub.wire.ranges import Ranges
 from hub.wire.records import RecordError, is_birth, marks_snapshot, unpack_with
@@ -226,9 +226,10 @@ class Marks:
             if numbering is not None:
                 numbering.settle(entry.dropped.first, entry.dropped.last)
                 numbering.skip_checks(entry.dropped.first, entry.dropped.last)
-
         elif isinstance(entry, Retried | Removed):
             self.newest = max(self.newest, entry.at)
+        elif isinstance(entry, ClockConfirmed):
+            self.newest = entry.at
 
     def _found(self, device: str, epoch: int, received: int) -> Numbering | None:
         self.newest = max(self.newest, received)

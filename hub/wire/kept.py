@@ -160,4 +160,13 @@ class Removed:
     readings: tuple[Refused, ...]
 
 
-Entry: TypeAlias = Kept | Born | EpochGiven | Gap | Marked | Expired | Retried | Removed
+@dataclass(frozen=True, slots=True)
+class ClockConfirmed:
+    """The hub's clock is right, somebody says, although records before this one are of a later time."""
+
+    lsn: int
+    by: str
+    at: int  # us, hub time: what the clock said
+
+
+Entry: TypeAlias = Kept | Born | EpochGiven | Gap | Marked | Expired | Retried | Removed | ClockConfirmed

@@ -130,6 +130,7 @@ VERBS: Final[dict[str, str]] = {
     "devices.enroll": "enrol",  # {device, labels?: {k: v}} -> {device, token}; again: a new one; admin if revoked
     "devices.revoke": "admin",  # {device} -> {device}
     "devices.label": "operator",  # {device, labels: {k: v or null}} -> DeviceInfo
+    "clock.trust": "admin",  # {} -> {behind: us}: the hub's clock is right although newer records are later
     "models.list": "viewer",  # {} -> [str]
     "models.show": "viewer",  # {model} -> Model.to_plain()
     "commands.list": "viewer",  # {devices?: [glob], states?: [str], limit?: int} -> [CommandInfo], newest first

@@ -15,6 +15,7 @@ from hub.wire.errors import RemoteProtocolError
 from hub.wire.kept import (
     Birth,
     Born,
+    ClockConfirmed,
     Entry,
     EpochGiven,
     Expired,
@@ -36,6 +37,7 @@ GAP: Final = 4
 MARKS: Final = 5
 RETRIED: Final = 6
 REMOVED: Final = 7
+CLOCK: Final = 8
 EXPIRED: Final = 9
 
 #: kind, birth id, epoch, seq, receive time, time base, rows before, readings, quality, bytes of rejections.
@@ -123,6 +125,11 @@ def pack_removed(removed: Removed) -> bytes:
     return bytes([REMOVED]) + dumps(fields)
 
 
+def pack_clock(confirmed: ClockConfirmed) -> bytes:
+    """The hub's clock was confirmed; the LSN of the record is not written."""
+    return bytes([CLOCK]) + dumps([confirmed.by, confirmed.at])
+
+
 def pack_marks(snapshot: bytes) -> bytes:
     """The marks that open a segment; what is inside is the business of ingest."""
     return bytes([MARKS]) + snapshot
@@ -186,6 +193,8 @@ def unpack(lsn: int, payload: bytes, births: dict[int, Birth]) -> Entry:
         if kind == REMOVED:
             device, epoch, of, by, at, spots = fields
             return Removed(lsn, device, epoch, of, by, at, tuple(Refused(*spot) for spot in spots))
+        if kind == CLOCK:
+            return ClockConfirmed(lsn, *fields)
     except RemoteProtocolError as wrong:
         raise RecordError(f"record {lsn} holds a frame that is no message: {wrong}") from wrong
     except (IndexError, error, CBORDecodeError, TypeError, ValueError) as wrong:

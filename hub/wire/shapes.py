@@ -100,7 +100,7 @@ class Status(TypedDict):
     rejected: int
     duplicate: int  # frames since the hub's start
     followers: list[FollowerStatus]
-    problems: list[str]
+    problems: list[str]  # with ``ready``: what somebody should look at, though all goes on
 
 
 class LedgerEntry(TypedDict):

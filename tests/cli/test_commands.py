@@ -214,6 +214,14 @@ def answer(truncated: bool = False) -> dict[str, Any]:
     return {"columns": columns, "truncated": truncated}
 
 
+async def test_hub_trust_clock_tells_what_was_confirmed_or_why_not(ask) -> None:
+    ran = await ask(hub(verbs={"clock.trust": {"behind": 3_600_000_000}}), "hub", "trust-clock", "-o", "json")
+    assert (ran.code, json.loads(ran.out)) == (0, {"behind_s": 3600.0})
+    text = "the hub's clock is trusted: there is nothing to confirm"
+    ran = await ask(hub(verbs={"clock.trust": raises("conflict", text)}), "hub", "trust-clock")
+    assert (ran.code, ran.out, ran.err) == (1, "", f"telemetrio: {text}\n")
+
+
 async def test_query_asks_what_was_typed(ask) -> None:
     fake = hub(parts=[answer()])
     words = "speed --device p* --label site=north --since 2027-01-01 --until 2027-01-02 --every 1m --agg mean,max -n 5"

@@ -15,7 +15,7 @@ COMMANDS = [
     ("devices", "show"), ("devices", "enroll"), ("devices", "revoke"), ("send",), ("commands", "ls"),
     ("commands", "show"), ("commands", "cancel"), ("query",), ("tail",), ("ledger",), ("dash",), ("decode",),
     ("doctor",), ("config", "show"), ("completion",),
-    ("hub", "reload"), ("quarantine",), ("quarantine", "ls"), ("quarantine", "show"),
+    ("hub", "reload"), ("hub", "trust-clock"), ("quarantine",), ("quarantine", "ls"), ("quarantine", "show"),
     ("quarantine", "retry"), ("quarantine", "drop"),
 ]  # fmt: skip
 

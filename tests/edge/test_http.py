@@ -22,13 +22,18 @@ def get(port: int, path: str) -> tuple[int, str]:
 
 async def test_health_readiness_and_metrics() -> None:
     problems: list[str] = []
-    app = application({"edge": lambda: {"links": 3, "name": "x", "seconds": 0.5}}, lambda: problems)
+    cautions: list[str] = []
+    app = application(
+        {"edge": lambda: {"links": 3, "name": "x", "seconds": 0.5}}, lambda: problems, lambda: cautions
+    )  # fmt: skip
     async with trio.open_nursery() as nursery:
         port = await nursery.start(serve_http, app, "127.0.0.1", 0)
         assert await trio.to_thread.run_sync(get, port, "/healthz") == (200, "ok\n")
         assert await trio.to_thread.run_sync(get, port, "/readyz") == (200, "ready\n")
+        cautions.append("the clock is behind")
+        assert await trio.to_thread.run_sync(get, port, "/readyz") == (200, "ready\nthe clock is behind\n")
         problems.append("the disk is full")
-        assert await trio.to_thread.run_sync(get, port, "/readyz") == (503, "the disk is full\n")
+        assert await trio.to_thread.run_sync(get, port, "/readyz") == (503, "the disk is full\nthe clock is behind\n")
         status, text = await trio.to_thread.run_sync(get, port, "/metrics")
         assert status == 200
         assert "telemetrio_edge_links 3.0" in text

@@ -14,9 +14,11 @@ from hub.wire.messages import OPERATOR_PATH, Command, Result
 from hub.wire.operator import VERBS
 from hub.wire.shapes import CommandInfo
 from tests.edge.house import house, tank
+from tests.ingest.house import NOON, HandClock
 
 pytestmark = pytest.mark.trio
 
+HOUR = 3_600_000_000  # us
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "devices.show": {"device": "tank-1"},
     "devices.enroll": {"device": "tank-2"},
@@ -45,6 +47,7 @@ async def test_every_verb_is_answered(tmp_path: Path, autojump_clock: MockClock)
         assert {verb for verb, answer in answers.items() if isinstance(answer, str)} <= {
             "commands.show",
             "commands.cancel",
+            "clock.trust",
         }
         assert answers["commands.show"] == "unknown"
         assert answers["status"]["links"] == 2
@@ -56,10 +59,26 @@ async def test_every_verb_is_answered(tmp_path: Path, autojump_clock: MockClock)
         assert set(answers["devices.enroll"]) == {"device", "token"}
 
 
+async def test_time_an_admin_confirms_a_clock_that_is_behind(tmp_path: Path, autojump_clock: MockClock) -> None:
+    clock = HandClock()
+    async with house(tmp_path, clock=clock) as hub, hub.operator() as admin, hub.operator("operator") as operator:
+        with pytest.raises(HubFailure, match="nothing to confirm"):
+            await admin.call("clock.trust")
+        hub.ingest.marks.newest = NOON + HOUR
+        with pytest.raises(HubFailure, match="role admin"):
+            await operator.call("clock.trust")
+        assert await admin.call("clock.trust") == {"behind": HOUR}
+        assert hub.ingest.clock_behind(clock.now()) == 0
+        clock.time = 0
+        with pytest.raises(HubFailure, match="never set"):
+            await admin.call("clock.trust")
+
+
 @pytest.mark.parametrize(
     ("role", "verb", "code"),
     [
         ("viewer", "devices.revoke", "forbidden"),
+        ("operator", "clock.trust", "forbidden"),
         ("viewer", "devices.enroll", "forbidden"),
         ("viewer", "devices.label", "forbidden"),
         ("viewer", "tokens.create", "forbidden"),

@@ -293,3 +293,37 @@ async def test_what_has_expired_when_it_comes_is_rejected() -> None:
         (rejection,) = intake.keep(*row(2, NOON - 3_600_000_001)).verdict.rejections
         assert (rejection.code, rejection.readings) == ("past_time", 1)
         assert "store.retention" in rejection.text
+
+
+async def test_time_a_clock_behind_the_newest_record_rejects_none_until_it_is_confirmed() -> None:
+    hour = 3_600_000_000
+    files, clock = SimulatedFiles(), HandClock()
+    async with house(files, clock) as hub:
+        clock.time = NOON + hour  # it was ahead
+        hub.open().intake.keep(*row(1, NOON + hour))
+        await hub.entries()
+        clock.time = NOON
+        assert hub.ingest.clock_behind(NOON) == hour
+    async with house(files, clock) as hub:
+        assert hub.ingest.clock_behind(NOON) == hour, "over a restart"
+        intake = hub.open(epoch=1, acked=0, first=1, next=2).intake
+        assert intake.keep(*row(2, NOON + hour)).verdict.rejected == 0
+        hub.ingest.confirm_clock("admin")
+        assert hub.ingest.clock_behind(NOON) == 0
+        (rejection,) = intake.keep(*row(3, NOON + hour)).verdict.rejections
+        assert rejection.code == "future_time"
+        hub.ingest.roll()
+        await hub.entries()
+    for _ in range(2):  # by the records, then by the marks
+        async with house(files, clock) as hub:
+            assert hub.ingest.clock_behind(NOON) == 0
+            hub.ingest.roll()
+            await hub.entries()
+
+
+async def test_time_a_clock_that_was_never_set_is_not_trusted() -> None:
+    clock = HandClock()
+    clock.time = 5_000_000
+    async with house(clock=clock) as hub:
+        assert hub.ingest.clock_behind(clock.time) > 0
+        assert hub.open().intake.keep(*row(1, NOON)).verdict.rejected == 0

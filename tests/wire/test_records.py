@@ -14,6 +14,7 @@ from hub.wire.codec import encode
 from hub.wire.kept import (
     Birth,
     Born,
+    ClockConfirmed,
     EpochGiven,
     Expired,
     Freed,
@@ -144,6 +145,11 @@ def test_marks_are_carried_and_not_read() -> None:
 def test_an_expiry_read_back_is_the_one_of_the_tail() -> None:
     expired = Expired(9, 7, 5, 6, (("freezer-1", 1, 30), ("freezer-2", 4, 1)))
     assert records.unpack(9, records.pack_expired(expired), {}) == expired
+
+
+def test_a_clock_that_was_confirmed_read_back_is_the_one_of_the_tail() -> None:
+    confirmed = ClockConfirmed(9, "admin", 5)
+    assert records.unpack(9, records.pack_clock(confirmed), {}) == confirmed
 
 
 def test_a_batch_of_an_unread_birth_is_an_error() -> None:
