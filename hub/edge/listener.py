@@ -186,6 +186,8 @@ class Supervisor:
                     await visit.tap.send_all(BUSY if visit.slot.evicted else BAD_REQUEST)
                 await stream.aclose()
             await trio.aclose_forcefully(stream)
+        if visit is not None and visit.link is not None:
+            visit.link.let_go()
 
 
 def address_of(stream: trio.abc.Stream) -> str:

@@ -1,11 +1,15 @@
 """Peers that leave at the wrong moment, come twice, or stop reading: real rooms in memory, a clock that jumps."""
 
+import gc
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
+from wsproto.frame_protocol import FrameProtocol
 
+from hub.client import SocketClosed
 from hub.control.outbox import BYTES, MESSAGES
 from hub.edge.listener import Limits
 from hub.wire.codec import encode
@@ -149,3 +153,28 @@ async def test_a_device_that_does_not_read_costs_no_more_than_its_outbox_and_its
         assert hub.ingest.credit.links == hub.ingest.credit.granted == 0
         assert hub.registry.info("tank-1")["state"] == "offline"
         device.socket._torn = True
+
+
+@pytest.mark.parametrize("cut", [True, False])
+async def test_a_link_leaves_nothing_for_the_garbage_collector(
+    tmp_path: Path, autojump_clock: MockClock, cut: bool
+) -> None:
+    """The hub runs it rarely: what links leave in cycles would pile up, at 7 KB each."""
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        gc.collect()
+        gc.disable()
+        try:
+            with suppress(SocketClosed):
+                async with hub.socket(token) as socket:
+                    device = Tank(socket)
+                    await device.hello()
+                    await device.rows(3)
+                    if cut:
+                        await socket.abandon()
+            await wait_all_tasks_blocked(0.1)
+            assert hub.edge.statistics()["connections"] == 0
+            of_hub = [each for each in gc.get_objects() if type(each) is FrameProtocol and not each.client]
+            assert of_hub == []
+        finally:
+            gc.enable()
