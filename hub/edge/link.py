@@ -179,7 +179,7 @@ class Link:
 
     def let_go(self) -> None:
         """Nobody receives or sends any more. The library's parser is a generator of the object that holds it: a cycle
-        of some 7 KB for each link, which waits for a garbage collector that a hub rarely runs (see ``hub.app``)."""
+        for each link, which waits for a garbage collector that a hub rarely runs (see ``hub.app``)."""
         connection = self._socket._wsproto.handshake.connection
         if connection is not None:
             connection._proto._parse_more.close()

@@ -159,7 +159,7 @@ async def test_a_device_that_does_not_read_costs_no_more_than_its_outbox_and_its
 async def test_a_link_leaves_nothing_for_the_garbage_collector(
     tmp_path: Path, autojump_clock: MockClock, cut: bool
 ) -> None:
-    """The hub runs it rarely: what links leave in cycles would pile up, at 7 KB each."""
+    """The hub runs it rarely: what links leave in cycles would pile up."""
     async with house(tmp_path) as hub:
         token = await hub.token()
         gc.collect()
