@@ -154,7 +154,7 @@ class Fold:
         """One line for each device, metric and limit as long as it goes on: a fleet has many at once."""
         limit, time = (body["device"], body["metric"], body["code"]), body["time"]
         number, count, last = self._repeats.get(limit, (0, 0, 0))
-        at = number - self._log[0].number if number and time - last <= AGAIN else -1
+        at = number - self._log[0].number if number and 0 <= time - last <= AGAIN else -1  # below 0: it is not there
         count = body["count"] + (count if at >= 0 else 0)
         times = f" ×{count}" if count > 1 else ""  # before the text: a narrow screen cuts that
         text = f"{body['metric']} {body['code']}{times}: {body['text']}"
@@ -163,7 +163,8 @@ class Fold:
         else:
             self._say(time, "violation", "warning", body["device"], text)
             self._repeats.pop(limit, None)  # in the order of their lines
-        self._repeats[limit] = (self._log[at].number, count, time)  # -1: the new line
+            number = self._numbered
+        self._repeats[limit] = (number, count, time)
         if len(self._repeats) > LINES:  # the line of the first has left the log
             del self._repeats[next(iter(self._repeats))]
         if body["device"] in self._devices:

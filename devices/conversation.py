@@ -195,7 +195,7 @@ class Conversation:
                 self._device.figures.sent += held.readings or 0
         self._sent_through = held.last
         self._spool.passed()
-        await self._socket.send(frame, more=self._spool.unsent)
+        await self._socket.send(frame, more=self._spool.ready)
         return True
 
     async def _watch(self) -> None:

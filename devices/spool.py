@@ -53,6 +53,10 @@ class Spool(Protocol):
     def peek(self) -> Held | None:
         """The oldest that has not been sent on this link; None when there is none, or it has to be fetched."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether what ``peek`` gives now may leave without waiting for a disk."""
+
     async def spend(self, held: Held) -> None:
         """Return when its numbers are spent for good (P3): only then may it leave, or be declared dropped."""
 
@@ -105,6 +109,10 @@ class MemorySpool(Line):
 
     async def fetch(self) -> None:
         """All of it is at hand."""
+
+    @property
+    def ready(self) -> bool:
+        return self.unsent
 
     async def spend(self, held: Held) -> None:
         """Memory has nothing to sync: each boot starts an epoch of its own."""

@@ -31,6 +31,7 @@ from hub.wiring import Opened, wire
 #: The tail of the journal holds a few hundred thousand small objects that come and go without cycles. With Python's own
 #: thresholds the collector walks them again and again: measured, a third of all time when rows come at full speed.
 COLLECT: Final = (100_000, 20, 20)
+YOUNG_SECONDS: Final = 10.0  # what ends in a cycle does not wait for so many others: a scrape of /metrics leaves some
 CATCH_UP_SECONDS: Final = 20.0  # for followers at the end; what they miss they take at the next start
 
 log = structlog.get_logger(__name__)
@@ -81,6 +82,13 @@ async def _failure_of(settings: Settings, ports: Ports, stop: trio.Event) -> Hub
     return failure if isinstance(failure, HubError | None) else HubError(str(failure))
 
 
+async def _collect_young() -> None:
+    """Have the collector look at what is new, until cancelled: a few milliseconds at most."""
+    while True:
+        await trio.sleep(YOUNG_SECONDS)
+        gc.collect(0)
+
+
 async def run_hub(
     settings: Settings,
     ports: Ports,
@@ -105,6 +113,7 @@ async def run_hub(
         async with trio.open_nursery() as core:
             core.start_soon(journal.run)
             core.start_soon(journal.watch)
+            core.start_soon(_collect_young)
             await core.start(house.followers.run)
             core.start_soon(house.router.run)
             core.start_soon(house.registry.run)

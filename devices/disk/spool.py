@@ -120,6 +120,11 @@ class DiskSpool(BackedLine):
             self._woken.set()
             await self._written.wait()
 
+    @property
+    def ready(self) -> bool:
+        held = self.peek()
+        return held is not None and held.last <= self._reserved
+
     async def spend(self, held: Held) -> None:
         while held.last > self._reserved:
             self._soon(0.0)

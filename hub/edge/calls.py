@@ -112,11 +112,11 @@ class Calls:
         if not (behind := ingest.clock_behind(now)):
             raise Refused("conflict", "the hub's clock is trusted: there is nothing to confirm")
         lsn = ingest.confirm_clock(who.subject)
+        self._rooms.registry.note("clock", "clock.trust", f"{behind / 1e6:.0f} s behind; confirmed by {who.subject}")
         with trio.move_on_after(DURABLE_SECONDS) as scope:
             await self._rooms.journal.wait_durable(lsn)
         if scope.cancelled_caught:
-            raise Refused("timeout", "the hub cannot write its journal: the clock counts as confirmed once it can")
-        self._rooms.registry.note("clock", "clock.trust", f"{behind / 1e6:.0f} s behind; confirmed by {who.subject}")
+            raise Refused("timeout", "the clock is trusted, but the hub cannot write that down yet: its disk is full")
         return {"behind": behind}
 
     async def _token(self, args: Arguments, who: Principal) -> Any:

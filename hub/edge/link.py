@@ -181,5 +181,6 @@ class Link:
         """Nobody receives or sends any more. The library's parser is a generator of the object that holds it: a cycle
         for each link, which waits for a garbage collector that a hub rarely runs (see ``hub.app``)."""
         connection = self._socket._wsproto.handshake.connection
-        if connection is not None:
-            connection._proto._parse_more.close()
+        parser = getattr(getattr(connection, "_proto", None), "_parse_more", None)
+        if parser is not None:  # another version of the library may have none
+            parser.close()

@@ -9,7 +9,6 @@ def reconsider(marks: Marks, recovery: Recovery) -> list[Unreadable]:
     is open again. Epochs stay as they are given: no number of them is used twice. Blocks: it reads."""
     older = Marks()
     unreadable = older.recover(recovery)
-    marks.newest = max(marks.newest, older.newest)
     for device in marks.devices():
         ours, theirs = marks.of(device), older.of(device)
         ours.current = _shown(ours.current, theirs)

@@ -190,3 +190,17 @@ def test_days_of_anything_stay_within_bounds() -> None:
     assert max(len(line.text) for line in view.log) == TEXT
     assert len(view.commands) == COMMANDS
     assert len(view.rates) == len(view.acks) == RATES
+
+
+def test_a_limit_whose_line_has_left_the_log_changes_no_other_line() -> None:
+    stage = Stage()
+    stage.say("violation", violation(0))
+    for at in range(2 * LINES + 10):
+        stage.say("event", {"device": "other", "time": NOON, "level": "info", "text": f"line {at}"})
+    for again in range(3):
+        stage.say("violation", violation(1 + again))
+    log = list(stage.view.log)
+    assert [line.text for line in log if line.kind == "violation"] == ["flow warn_max ×3: 3 s"]
+    assert [line.text for line in log if line.kind == "event"] == [
+        f"line {at}" for at in range(LINES + 11, 2 * LINES + 10)
+    ]

@@ -8,6 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from devices.link import Backoff, Stopped
+from devices.spool import Held, MemorySpool
 from hub.ports import SystemRandomness
 from hub.wire.messages import DeviceMessage, Goaway, Hello, Row, Window
 from tests.devices.conftest import switched_on
@@ -217,3 +218,26 @@ async def test_a_window_smaller_than_a_record_does_not_hold_a_backlog_back(
             await on.device.emptied()
     assert hub.account().values() == [float(number) for number in range(1, on.source.count + 1)]
     assert hub.account().most <= 16
+
+
+class Reserved(MemorySpool):
+    """Its disk takes no number above 10."""
+
+    @property
+    def ready(self) -> bool:
+        held = self.peek()
+        return held is not None and held.last <= 10
+
+    async def spend(self, held: Held) -> None:
+        if held.last > 10:
+            await trio.sleep_forever()
+
+
+async def test_what_may_leave_does_not_wait_for_what_may_not(autojump_clock: MockClock, hub: HubEnd) -> None:
+    hub.down = True
+    async with switched_on(hub) as on:
+        on.spool.__class__ = Reserved
+        await trio.sleep(20)
+        hub.down = False
+        await trio.sleep(20)  # it dials after 12 s, and pings after 50 s of silence
+        assert hub.account().through == 10

@@ -18,8 +18,9 @@ from hub.store.pieces import Arrays
 from hub.store.series import SeriesBook
 from hub.wire.kept import Entry, Expired
 
-#: Megabytes of the write-ahead log at which a checkpoint moves it into the file: about a million readings in large
-#: commits, which a start after a crash replays within a second. Until then they are in memory, too.
+#: Megabytes of the write-ahead log at which a checkpoint moves it into the file: some 400,000 readings in small
+#: commits, which a start after a crash replays within a second; until then they are in memory. (The rows of very large
+#: commits go to the file at once, and the log only names them.)
 LOG_MB: Final = 32
 CHECKPOINT_COMMITS: Final = 3_000  # the same for many small commits: at five a second every ten minutes or more
 SCRUBBED: Final = {
