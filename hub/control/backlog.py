@@ -8,11 +8,19 @@ from hub.wire.ranges import Ranges
 @dataclass(slots=True)
 class Backlog:
     """``next``: follows the last batch it had at its hello, in the epoch of its link; ``through``: what was settled
-    then, at ``began`` (monotonic seconds)."""
+    then, at ``began`` (monotonic seconds), and ``held``: what was settled above that."""
 
     next: int = 1
     through: int = 0
     began: float = 0.0
+    held: tuple[tuple[int, int], ...] = ()
+
+    def prefix(self, through: int) -> int:
+        """Up to where all is settled when everything up to ``through`` is."""
+        for first, last in self.held:
+            if first <= through + 1 <= last:
+                return last
+        return through
 
     def waiting(self, through: int) -> int:
         """Batches of it that are not settled when everything up to ``through`` is."""

@@ -137,8 +137,8 @@ class Registry:
         now = self._clock.now()
         row = known.row
         if row.epoch not in (None, epoch):
-            next, through = in_fresh_epoch(next, first, through, Ranges(held)), 0
-        known.address, known.backlog = address, Backlog(next, through, self._clock.monotonic())
+            next, through, held = in_fresh_epoch(next, first, through, Ranges(held)), 0, ()
+        known.address, known.backlog = address, Backlog(next, through, self._clock.monotonic(), tuple(held))
         row.model, row.software, row.metrics = birth.model, birth.software, birth.metrics
         row.epoch, row.through = epoch, through
         row.since = row.last_seen = now
@@ -189,12 +189,12 @@ class Registry:
         """What it declared in its last birth."""
         return self._known(device).row.metrics
 
-    def position(self, device: str) -> tuple[int, int] | None:
-        """Epoch, and up to where it was told that everything is settled."""
+    def position(self, device: str, through: int | None = None) -> tuple[int, int] | None:
+        """Epoch, and up to where everything is settled by what it was told, or when everything up to ``through`` is."""
         known = self._devices.get(device)
         if known is None or known.row.epoch is None:
             return None
-        return known.row.epoch, known.row.through or 0
+        return known.row.epoch, known.backlog.prefix(known.row.through or 0 if through is None else through)
 
     def next(self, device: str) -> tuple[int, int] | None:
         """Epoch, and the seq after the last batch it had at its last ``hello`` to this hub."""

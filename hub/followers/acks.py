@@ -13,8 +13,9 @@ class Acks:
     """A follower. ``acked(device, epoch, through)`` is called once per device and group, ``rejected(device, reject)``
     for each batch of which something was rejected.
 
-    ``position(device)`` tells epoch and prefix that the device was told last. It is needed only for records that come
-    back from disk, which do not carry their prefix any more: the next numbers after it are settled by them.
+    ``position(device, through)`` tells its epoch, and the prefix that is settled by what it was told last, or (where
+    ``through`` is not null) when everything up to that is. It is needed only for records that come back from disk,
+    which do not carry their prefix any more: the next numbers after it are settled by them.
     """
 
     name = "acks"
@@ -26,7 +27,7 @@ class Acks:
         self,
         acked: Callable[[str, int, int], None],
         rejected: Callable[[str, Reject], None],
-        position: Callable[[str], tuple[int, int] | None] = lambda device: None,
+        position: Callable[[str, int | None], tuple[int, int] | None] = lambda device, through: None,
     ) -> None:
         self._acked = acked
         self._rejected = rejected
@@ -58,9 +59,10 @@ class Acks:
 
     def _from_disk(self, entry: Kept | Gap, device: str, first: int, through: int, last: dict[str, Kept | Gap]) -> None:
         before = last.get(device)
-        known = self._position(device) if before is None else (before.epoch, before.through)
+        known = self._position(device, None) if before is None else (before.epoch, before.through)
         if known is not None and known[0] == entry.epoch and first <= known[1] + 1 <= through:
-            last[device] = _settling(entry, through)
+            after = self._position(device, through)
+            last[device] = _settling(entry, through if after is None else after[1])
 
 
 def _settling(entry: Kept | Gap, through: int) -> Kept | Gap:

@@ -191,3 +191,12 @@ async def test_p5_what_a_device_did_and_must_not_do_is_on_record(room: Room) -> 
     await room.registry.flush()
     deed, _ = room.state.audit.list()
     assert (deed.by, deed.action, deed.subject, deed.detail) == ("pump-1", "device.seq_conflict", "pump-1", "seq 7")
+
+
+async def test_what_is_settled_goes_on_over_what_welcome_said_is_held(room: Room) -> None:
+    await room.connect(next=20, through=4, held=((6, 8), (10, 12)))
+    assert room.registry.position("pump-1") == (1, 4)
+    assert room.registry.position("pump-1", 5) == (1, 8)
+    assert room.registry.position("pump-1", 9) == (1, 12)
+    await room.connect(next=20, through=4, held=((6, 8),), epoch=2)
+    assert room.registry.position("pump-1", 5) == (2, 5), "in a fresh epoch nothing is held"

@@ -12,11 +12,17 @@ pytestmark = pytest.mark.trio
 
 class Told:
     def __init__(self, **position: tuple[int, int]) -> None:
+        self.position = position
+        self.held: dict[int, int] = {}  # the number before a held range, and its last
         self.acks: list[tuple[str, int, int]] = []
         self.rejects: list[tuple[str, Reject]] = []
-        self.follower = Acks(
-            lambda *ack: self.acks.append(ack), lambda *reject: self.rejects.append(reject), position.get
-        )
+        self.follower = Acks(lambda *ack: self.acks.append(ack), lambda *reject: self.rejects.append(reject), self.told)
+
+    def told(self, device: str, through: int | None) -> tuple[int, int] | None:
+        if (known := self.position.get(device)) is None:
+            return None
+        prefix = known[1] if through is None else through
+        return known[0], self.held.get(prefix, prefix)
 
 
 async def test_p7_one_ack_for_each_device_of_a_group(autojump_clock: object) -> None:
@@ -55,3 +61,12 @@ async def test_what_comes_back_from_disk_is_acked_as_far_as_it_follows(autojump_
         entries = [ink.keep(seq, device=device) for seq in (5, 6, 7, 9) for device in ("a", "b", "c", "d")]
     await told.follower.take(from_disk(entries), 99)
     assert told.acks == [("a", 1, 7)]  # b has been told, c is in another epoch, d never said hello here
+
+
+async def test_p7_what_comes_back_from_disk_goes_on_over_what_welcome_said_is_held(autojump_clock: object) -> None:
+    told = Told(a=(1, 4))
+    told.held = {5: 8, 9: 10}
+    async with journaling() as ink:
+        entries = [ink.keep(seq, device="a") for seq in (5, 9, 11)]
+    await told.follower.take(from_disk(entries), 99)
+    assert told.acks == [("a", 1, 11)]
