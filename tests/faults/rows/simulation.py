@@ -8,7 +8,7 @@ from typing import Final
 from tests.faults.lab import Failed, Figures, Lab, Row
 from tests.simulation.api import PLANTS, Outcome, run_seed
 
-PLANT_SEEDS: Final = 20  # by then each planted bug has long been seen; the first that shows it ends the row
+PLANT_SEEDS: Final = 60  # by then each planted bug has long been seen; the first that shows it ends the row
 POWER_SHARE: Final = 5  # for each so many seeds with every fault, one in which all that dies loses its power
 COUNTED: Final = ("acked", "stored", "rejected", "lost", "duplicated", "invented", "kills", "power_cuts",
                   "torn", "unsynced_bytes", "takeovers")  # fmt: skip
