@@ -24,12 +24,13 @@ class Sensors:
     def __init__(self) -> None:
         self._network: tuple[int, int, int] | None = None  # us, bytes sent, bytes received
         self._disk: tuple[int, int, int] | None = None  # us, bytes read, bytes written
-        psutil.cpu_percent()  # the first call begins the first stretch
+        self._processor = _processor()
 
     def read(self, time: int) -> dict[str, Value]:
         """All that this machine can tell, by metric; what it has no sensor for is left out."""
+        before, self._processor = self._processor, _processor()
         values: dict[str, Value] = {
-            "cpu_percent": psutil.cpu_percent(),
+            "cpu_percent": _percent(before, self._processor),
             "memory_percent": float(psutil.virtual_memory().percent),
             "load1": psutil.getloadavg()[0],
             "disk_percent": float(psutil.disk_usage("/").percent),
@@ -118,6 +119,20 @@ def _rates(before: tuple[int, int, int] | None, now: tuple[int, int, int]) -> tu
         return 0.0, 0.0
     seconds = (now[0] - before[0]) / 1e6
     return max(0.0, (now[1] - before[1]) / seconds), max(0.0, (now[2] - before[2]) / seconds)
+
+
+def _processor() -> tuple[float, float]:
+    """Seconds since the boot, of all processors together: at work, and in all. (``psutil.cpu_percent`` remembers the
+    call before by thread, and a worker's calls come from any.)"""
+    times = psutil.cpu_times()
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)  # Linux: in user and nice
+    return total - times.idle - getattr(times, "iowait", 0.0), total
+
+
+def _percent(before: tuple[float, float], now: tuple[float, float]) -> float:
+    """Of the processors' time that was used; 0 where no tick lies between."""
+    worked, total = now[0] - before[0], now[1] - before[1]
+    return min(100.0, max(0.0, round(100 * worked / total, 1))) if total > 0 else 0.0
 
 
 def _hottest() -> Value:
