@@ -190,6 +190,8 @@ class Journal:
         while self._reserve is not None:
             await trio.sleep(LOOK_SECONDS)
             if not self.stalled and await self._worker.run(self._reserve.short):
+                # Before a group that is on its way to the worker ends: it would find the reserve held, and no stall.
+                self._reserve.held = False
                 self._stall()
                 await self._worker.run(self._reserve.give_up)
 

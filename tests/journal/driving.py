@@ -9,11 +9,12 @@ import trio
 import trio.testing
 
 from hub.journal import Journal, Recovery
-from hub.ports import InlineWorker
+from hub.ports import InlineWorker, Worker
 from tests.simulation.files import SimulatedFiles
 
 AHEAD = 6_000  # bytes; small, so that segments are preallocated in several steps
 DIRECTORY = Path("/data/journal")
+INLINE = InlineWorker()
 
 
 class PowerCut(Exception):
@@ -21,11 +22,13 @@ class PowerCut(Exception):
 
 
 @asynccontextmanager
-async def running(files: SimulatedFiles, **options: Any) -> AsyncIterator[tuple[Journal, Recovery]]:
+async def running(
+    files: SimulatedFiles, worker: Worker = INLINE, **options: Any
+) -> AsyncIterator[tuple[Journal, Recovery]]:
     """An open journal with its loop running."""
     options.setdefault("snapshot", lambda: b"marks")
     options.setdefault("ahead_bytes", AHEAD)
-    journal = Journal(DIRECTORY, files, InlineWorker(), **options)
+    journal = Journal(DIRECTORY, files, worker, **options)
     recovery = await journal.open()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(journal.run)

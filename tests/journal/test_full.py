@@ -1,25 +1,38 @@
 """A full disk, on simulated files with a budget: the reserve is given up, and is back before anything is durable."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
 
 from hub.journal import Journal, JournalFailed, Reserve
-from hub.ports import InlineWorker
-from tests.journal.driving import DIRECTORY, running, simulate
+from hub.ports import InlineWorker, T, Ts, Worker
+from tests.journal.driving import DIRECTORY, INLINE, running, simulate
 from tests.simulation.files import SimulatedFiles
 
 RESERVE = 40_000
 PATH = Path("/data/journal-reserve")
 
 
+class SlowWorker(InlineWorker):
+    """One call after the other, each of which takes its time, as on a slow disk."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        async with self._limiter:
+            await trio.sleep(self._seconds)
+            return call(*args)
+
+
 @asynccontextmanager
-async def watched(files: SimulatedFiles) -> AsyncIterator[Journal]:
+async def watched(files: SimulatedFiles, worker: Worker = INLINE) -> AsyncIterator[Journal]:
     reserve = Reserve(PATH, files, RESERVE)
     reserve.begin()
-    async with running(files, reserve=reserve) as (journal, _), trio.open_nursery() as nursery:
+    async with running(files, worker, reserve=reserve) as (journal, _), trio.open_nursery() as nursery:
         nursery.start_soon(journal.watch)
         yield journal
         nursery.cancel_scope.cancel()
@@ -66,6 +79,33 @@ def test_space_that_others_took_stalls_the_journal_before_they_fail() -> None:
             other.truncate(0)
             await trio.sleep(1)
             assert not journal.stalled
+
+    simulate(live)
+
+
+def test_the_stall_outlives_the_group_that_is_under_way() -> None:
+    """The group that waits for the worker when space turns out to be short ends after the look, and before the reserve
+    is given up; nothing may be durable on that space afterwards."""
+    files = SimulatedFiles(capacity=200_000)
+
+    async def live() -> None:
+        async with watched(files, SlowWorker(0.05)) as journal, trio.open_nursery() as nursery:
+
+            async def stream() -> None:
+                while True:
+                    journal.append(b"", None)
+                    await trio.sleep(0.01)
+
+            nursery.start_soon(stream)
+            other = files.open(Path("/data/store"), create=True)
+            other.append(bytes(files.free(DIRECTORY) - RESERVE // 4 + 1))
+            await trio.sleep(2)
+            assert journal.stalled
+            assert PATH.name not in files.list(PATH.parent)
+            durable = journal.durable
+            await trio.sleep(5)
+            assert journal.durable == durable
+            nursery.cancel_scope.cancel()
 
     simulate(live)
 
