@@ -106,7 +106,7 @@ async def run_hub(
         open_store(settings, ports, store_worker, journal) as store,
     ):
         await pass_cursors(journal, state, state_worker, store)
-        await reopen(journal, marks, store, store_worker, state, state_worker)
+        await reopen(journal, marks, store, store_worker, state, state_worker, ports.clock)
         identity = await read_identity(settings, ports, worker)
         opened = Opened(journal, marks, state, state_worker, store, store_worker, identity)
         house = await wire(settings, ports, opened, models)

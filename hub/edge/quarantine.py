@@ -113,7 +113,9 @@ class QuarantineCalls:
     def _removed(self, entries: list[Rejected], by: str) -> None:
         batch, now = entries[0], self._rooms.clock.now()
         spots = tuple(kept.Refused(each.row, each.metric, each.code) for each in entries)
-        self._rooms.ingest.release(lambda lsn: kept.Removed(lsn, batch.device, batch.epoch, batch.lsn, by, now, spots))
+        self._rooms.ingest.release(
+            lambda lsn: kept.Removed(lsn, batch.device, batch.epoch, batch.lsn, by, now, spots, batch.seq)
+        )
 
     async def _recorded(self, action: str, by: str, readings: int) -> None:
         if not readings:

@@ -65,19 +65,19 @@ class Tally:
                 run.received += verdict[0]
                 if verdict[1]:
                     self._reject(entry, run.row)
-            elif isinstance(entry, Gap | EpochGiven):
+            elif isinstance(entry, Gap | EpochGiven | Retried | Removed):
                 before = runs.pop(entry.device, None)
                 if before is not None:
                     before.book()
                 if isinstance(entry, Gap):
                     self._gap(entry)
-                else:
+                elif isinstance(entry, EpochGiven):
                     self._close(entry)
+                else:
+                    self._leave(entry)
             elif isinstance(entry, Expired):
                 for device, epoch, readings in entry.readings:
                     self.rows[device, epoch].expired += readings
-            elif isinstance(entry, Retried | Removed):
-                self._leave(entry)
         for run in runs.values():
             run.book()
 
@@ -89,9 +89,13 @@ class Tally:
         row.rejected = rejected
 
     def _leave(self, left: Retried | Removed) -> None:
-        """Readings are rejected no more: the store has them, or somebody removed them."""
+        """Readings are rejected no more: the store has them, or somebody removed them. Where the record of their batch
+        is lost, nothing was booked of it: then the retried ones are received by this, and the removed ones never."""
         self.left.append(left)
         row = self.rows[left.device, left.epoch]
+        if left.seq and left.seq not in row.kept:
+            row.received += len(left.readings) if isinstance(left, Retried) else 0
+            return
         rejected = Counter(row.rejected)
         rejected.subtract(reading.code for reading in left.readings)
         row.rejected = {code: readings for code, readings in rejected.items() if readings}

@@ -228,8 +228,17 @@ class Marks:
                 numbering.skip_checks(entry.dropped.first, entry.dropped.last)
         elif isinstance(entry, Retried | Removed):
             self.newest = max(self.newest, entry.at)
+            if isinstance(entry, Retried):
+                self._bring(entry)
         elif isinstance(entry, ClockConfirmed):
             self.newest = entry.at
+
+    def _bring(self, retried: Retried) -> None:
+        """Where the record of its batch is lost, these readings are all that is here of it."""
+        numbering = self.of(retried.device).numbering(retried.epoch)
+        if numbering is not None and retried.seq not in numbering:
+            numbering.readings += len(retried.readings)
+            numbering.rejected += len(retried.readings)
 
     def _found(self, device: str, epoch: int, received: int) -> Numbering | None:
         self.newest = max(self.newest, received)

@@ -7,11 +7,13 @@ from hub.wire.messages import Rejection
 
 
 class Releases:
-    """Follows the journal in order."""
+    """Follows the journal in order. ``strangers``: the LSN of a batch of which something left quarantine that is not on
+    record as rejected, and what is wrong with that; nothing, where that batch is damaged."""
 
     def __init__(self) -> None:
         self._rejected: dict[int, tuple[Birth, tuple[Rejection, ...]]] = {}  # by LSN of the batch
         self._left: set[tuple[int, int, str]] = set()
+        self.strangers: list[tuple[int, str]] = []
         self._oldest = 0  # LSN of the first batch that was read: what is older may have been collected
 
     def kept(self, kept: Kept) -> None:
@@ -21,7 +23,7 @@ class Releases:
             self._rejected[kept.lsn] = kept.birth, kept.verdict.rejections
 
     def problems(self, left: Retried | Removed) -> Iterator[str]:
-        """What is wrong with a record of readings that left quarantine."""
+        """What is wrong with a record of readings that left quarantine, whatever else is on record."""
         for reading in left.readings:
             metric = reading.metric if isinstance(reading.metric, str) else reading.metric.name
             where = f"{left.device} epoch {left.epoch}: row {reading.row} of {metric or 'all'} of record {left.of}"
@@ -30,7 +32,8 @@ class Releases:
                 yield f"{where} left quarantine again as record {left.lsn}"
             self._left.add(spot)
             if left.of >= self._oldest and not self._was_rejected(left.of, reading.row, metric, reading.code):
-                yield f"{where} left quarantine as record {left.lsn}, but was never rejected as {reading.code}"
+                text = f"{where} left quarantine as record {left.lsn}, but was never rejected as {reading.code}"
+                self.strangers.append((left.of, text))
 
     def _was_rejected(self, lsn: int, row: int, metric: str, code: str) -> bool:
         birth, rejections = self._rejected.get(lsn, (None, ()))

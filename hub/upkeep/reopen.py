@@ -3,11 +3,12 @@
 Three know of a batch: the journal's records, the store, and the account. Where its record is damaged, and the store has
 its readings, or had come past it and the account put them into quarantine, it is settled: it would be counted twice.
 Where the store has not come to it, it is not here any more: marks and account forget it, and it is sent again, or
-booked as lost with the hello that shows that nobody has it.
+booked as lost with the hello that shows that nobody has it. But where readings of it that left quarantine are on record
+by themselves, it is booked as lost at once: sent again, it would bring these a second time.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
@@ -16,14 +17,16 @@ import structlog
 from hub.followers.tally import Key
 from hub.ingest.marks import Marks, Numbering
 from hub.ingest.reopening import reconsider
-from hub.journal import Journal, Search, look_back, records_after
+from hub.journal import Journal, look_back
 from hub.journal.segments import MAX_LSN, Damage
-from hub.ports import Worker
+from hub.ports import Clock, Worker
 from hub.state import AccountRow, State
 from hub.store.base import Store, StoreError
-from hub.wire.kept import Birth, Kept, Marked
+from hub.upkeep.remains import Remains, entries_after, read_remains
+from hub.wire.kept import Gap, Kept, Marked, Removed, Retried
+from hub.wire.messages import Dropped
 from hub.wire.ranges import Ranges
-from hub.wire.records import RecordError, is_birth, unpack_with
+from hub.wire.records import pack_gap
 
 log: Final = structlog.get_logger(__name__)
 
@@ -31,11 +34,18 @@ log: Final = structlog.get_logger(__name__)
 @dataclass
 class _Lost:
     """Records that are missing, and the batches in them that are settled all the same: readings by seq, by device and
-    epoch, of which the store has these and quarantine those."""
+    epoch, of which the store has these, and quarantine has those or somebody dropped them from it. ``remains``: what
+    the records that are here tell of them."""
 
     ranges: list[tuple[int, int]]
     stored: dict[Key, dict[int, int]] = field(default_factory=dict)
     rejected: dict[Key, dict[int, int]] = field(default_factory=dict)
+    remains: Remains = field(default_factory=Remains)
+
+    def reject(self, key: Key, seq: int, readings: int) -> None:
+        """So many more readings of a settled batch were rejected."""
+        counts = self.rejected.setdefault(key, {})
+        counts[seq] = counts.get(seq, 0) + readings
 
     def settle(self, marks: Marks) -> None:
         """The marks have them, and count them where they did not."""
@@ -52,7 +62,13 @@ class _Lost:
 
 
 async def reopen(
-    journal: Journal, marks: Marks, store: Store, store_worker: Worker, state: State, state_worker: Worker
+    journal: Journal,
+    marks: Marks,
+    store: Store,
+    store_worker: Worker,
+    state: State,
+    state_worker: Worker,
+    clock: Clock,
 ) -> None:
     """Bring marks and account to what is here. Comes after ``Marks.recover`` and before the first hello."""
     try:
@@ -72,10 +88,12 @@ async def reopen(
         journal.noticed(older.damage)
     if not lost.ranges:
         return
+    lost.remains = await journal.reading.run(read_remains, journal, lost.ranges, cursor)
     booked = await state_worker.run(_recall, state, lost, cursor)  # what lies above it, nobody has to forget
     lost.settle(marks)
     beyond = any(last > cursor and first <= booked for first, last in lost.ranges)
-    await state_worker.run(_forget, journal, marks, state, lost, beyond)
+    await state_worker.run(_forget, journal, marks, state, lost, cursor if beyond else None)
+    _give_up(journal, marks, clock, lost.remains.retried(cursor))
     if older is not None:
         # From now on the newest marks are these: the store may come past the damage before the device says hello.
         journal.roll(Marked)
@@ -95,10 +113,14 @@ def _ask(store: Store, lost: _Lost) -> None:
 def _recall(state: State, lost: _Lost, cursor: int) -> int:
     """What the account knows of them; how far it had come. What the store has and the account had not come to is booked
     now: it cannot read these records any more."""
+    left = lost.remains.spots()
     for first, last in lost.ranges:
         for each in state.quarantine.of_records(first, min(last, cursor)):
-            counts = lost.rejected.setdefault((each.device, each.epoch), {})
-            counts[each.seq] = counts.get(each.seq, 0) + 1
+            if (each.lsn, each.row, each.metric) not in left:  # the account may not have come to that
+                lost.reject((each.device, each.epoch), each.seq, 1)
+    for gone in lost.remains.left:
+        if gone.of <= cursor and gone.seq:  # the marks have counted what was retried
+            lost.reject((gone.device, gone.epoch), gone.seq, 0 if isinstance(gone, Retried) else len(gone.readings))
     rows: list[AccountRow] = []
     for key, stored in lost.stored.items():
         row = state.account.get(*key) or AccountRow(*key)
@@ -127,9 +149,9 @@ def _settle(numbering: Numbering, seqs: Ranges) -> None:
         numbering.settle(first, last)
 
 
-def _forget(journal: Journal, marks: Marks, state: State, lost: _Lost, beyond: bool) -> None:
-    """Take out of the account what is open. ``beyond``: something is missing that the store had not come to; where it
-    had, what it has nothing of had nothing for it (an event, or what has left quarantine), and the account has it."""
+def _forget(journal: Journal, marks: Marks, state: State, lost: _Lost, cursor: int | None) -> None:
+    """Take out of the account what is open. ``cursor``: the store's, null where nothing is missing that it had not come
+    to. Where it had, what it has nothing of had nothing for it (an event), and the account has it."""
     opened: list[tuple[AccountRow, Numbering, Ranges]] = []
     for row in state.account.open():
         numbering = marks.of(row.device).numbering(row.epoch)
@@ -138,16 +160,22 @@ def _forget(journal: Journal, marks: Marks, state: State, lost: _Lost, beyond: b
         open_ = row.kept.copy()
         for first, last in numbering.settled():
             open_.remove(first, last)
-        if open_ and beyond:
+        passed = row.highest if cursor is None else lost.remains.passed.get((row.device, row.epoch), 0)
+        for first, last in open_.pairs():
+            if first <= passed:
+                numbering.settle(first, min(last, passed))
+        open_.remove(1, passed)
+        if open_:
             opened.append((row, numbering, open_))
-        elif open_:
-            _settle(numbering, open_)
     if opened:
-        _write(journal, state, lost, opened)
+        _write(journal, state, lost, opened, cursor or 0)
 
 
-def _write(journal: Journal, state: State, lost: _Lost, opened: list[tuple[AccountRow, Numbering, Ranges]]) -> None:
-    after = _received_after(journal, state.cursors.get("account"))
+def _write(
+    journal: Journal, state: State, lost: _Lost, opened: list[tuple[AccountRow, Numbering, Ranges]], cursor: int
+) -> None:
+    booked = state.cursors.get("account")
+    after = _received_after(journal, booked, lost.remains.retried(cursor))
     gone = [each for first, last in lost.ranges for each in state.quarantine.of_records(first, last)]
     with state.transaction():
         for row, numbering, open_ in opened:
@@ -159,21 +187,41 @@ def _write(journal: Journal, state: State, lost: _Lost, opened: list[tuple[Accou
             codes = Counter(row.rejected)
             codes.subtract(each.code for each in mine)
             row.rejected = {code: readings for code, readings in codes.items() if readings > 0}
+            row.removed = _kept_removals(row, lost.remains, open_, booked)
             state.quarantine.remove((each.lsn, each.row, each.metric) for each in mine)
             log.error("batches are open again", device=row.device, epoch=row.epoch, seqs=open_.pairs())
         state.account.save(row for row, _, _ in opened)
 
 
-def _received_after(journal: Journal, cursor: int) -> Counter[Key]:
-    """Readings in the batches that the account has not come to."""
+def _kept_removals(row: AccountRow, remains: Remains, open_: Ranges, booked: int) -> dict[str, int]:
+    """Who dropped how many readings of this epoch from quarantine, without those of the open batches."""
+    removed = Counter(row.removed)
+    for left in remains.left:
+        mine = isinstance(left, Removed) and (left.device, left.epoch) == (row.device, row.epoch)
+        if mine and left.seq in open_ and left.lsn <= booked:
+            removed[left.by] -= len(left.readings)
+    return {by: readings for by, readings in removed.items() if readings > 0}
+
+
+def _received_after(journal: Journal, booked: int, retried: Mapping[tuple[Key, int], int]) -> Counter[Key]:
+    """Readings that the account will book as received, of records that it has not come to."""
     received: Counter[Key] = Counter()
-    births: dict[int, Birth] = {}
-    search = Search(journal.directory, journal.files, is_birth)
-    for lsn, payload in records_after(journal.directory, journal.files, cursor):
-        try:
-            entry = unpack_with(lsn, payload, births, search.find)
-        except RecordError:
-            continue  # told by who reads it
-        if lsn > cursor and isinstance(entry, Kept):
+    for entry in entries_after(journal, booked):
+        if entry.lsn > booked and isinstance(entry, Kept):
             received[entry.birth.device, entry.epoch] += entry.verdict.received
+        elif entry.lsn > booked and isinstance(entry, Retried):
+            key = entry.device, entry.epoch
+            received[key] += len(entry.readings) if (key, entry.seq) in retried else 0
     return received
+
+
+def _give_up(journal: Journal, marks: Marks, clock: Clock, retried: Mapping[tuple[Key, int], int]) -> None:
+    """Book as lost the batches of which only what was retried is here."""
+    for (device, epoch), seq in retried:
+        numbering = marks.of(device).numbering(epoch)
+        if numbering is not None and seq not in numbering:
+            dropped = Dropped(seq, seq, None, "damaged")
+            gap = Gap(journal.appended + 1, device, epoch, dropped, True, clock.now(), 0)
+            marks.apply(gap)
+            journal.append(pack_gap(gap), gap)
+            log.error("a batch is lost but for what was retried of it", device=device, epoch=epoch, seq=seq)

@@ -19,6 +19,7 @@ from hub.state import AccountRow
 from hub.upkeep.collected import Collected, CollectedError, read_collected
 from hub.upkeep.releases import Releases
 from hub.wire.kept import Birth, Entry, Expired, Kept, Removed, Retried
+from hub.wire.ranges import Ranges
 from hub.wire.records import EXPIRED, RecordError, is_birth, unpack_with
 from hub.wire.shapes import LedgerEntry
 
@@ -53,6 +54,7 @@ class Recount:
     entries: list[LedgerEntry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     unsaid: int = 0  # problems beyond those that are listed
+    missing: Ranges = field(default_factory=Ranges)  # LSNs of damaged records
 
     def problem(self, text: str) -> None:
         if len(self.problems) < PROBLEMS:
@@ -120,6 +122,9 @@ def verify(claims: Claims, files: Files) -> Recount:
             if isinstance(entry, Retried):
                 accepted[entry.lsn] = (entry.device, entry.epoch), len(entry.readings)
         tally.book([entry])
+    for of, text in released.strangers:
+        if of not in recount.missing:
+            recount.problem(text)
     pending = _compare_store(claims, accepted, expiry, recount)
     if expiry.settled:
         for key, row in sorted(tally.rows.items()):
@@ -159,6 +164,9 @@ def _entries(claims: Claims, files: Files, recount: Recount, collected: int) -> 
             reader.close()
         for damage in reader.damage:
             if damage.first_lsn <= claims.lsn:
+                last = claims.lsn if damage.last_lsn is None else damage.last_lsn
+                if last >= damage.first_lsn:
+                    recount.missing.add(damage.first_lsn, last)
                 recount.problem(f"the journal is damaged: records {damage.first_lsn} to {damage.last_lsn} are missing")
         if isinstance(reader.file, ArchivedSegment) and reader.file.flawed and not reader.damage:
             recount.problem(f"the archive of segment {first} is damaged, where it costs no record")
@@ -180,8 +188,11 @@ def _compare_store(
             recount.problem(f"{key[0]} epoch {key[1]}: {readings} readings of record {lsn} were accepted, {there}")
         elif lsn <= expiry.sure:
             recount.problem(f"{key[0]} epoch {key[1]}: the readings of record {lsn} have expired, the store has them")
-    for lsn in claims.stored.keys() - accepted.keys():
-        recount.problem(f"the store has {claims.stored[lsn]} readings of record {lsn}, of which none was accepted")
+    for lsn in sorted(claims.stored.keys() - accepted.keys()):
+        if lsn in recount.missing:
+            recount.problem(f"the store alone has {claims.stored[lsn]} readings of record {lsn}, which is damaged")
+        else:
+            recount.problem(f"the store has {claims.stored[lsn]} readings of record {lsn}, of which none was accepted")
     return pending
 
 

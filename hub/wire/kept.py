@@ -158,6 +158,7 @@ class Removed:
     by: str
     at: int  # us, hub time
     readings: tuple[Refused, ...]
+    seq: int = 0  # of the batch; 0: a record that does not say it
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def pack_retried(retried: Retried) -> bytes:
 
 def pack_removed(removed: Removed) -> bytes:
     """Readings that were dropped from quarantine; the LSN of the record is not written."""
-    fields = [removed.device, removed.epoch, removed.of, removed.by, removed.at, removed.readings]
+    fields = [removed.device, removed.epoch, removed.of, removed.by, removed.at, removed.readings, removed.seq]
     return bytes([REMOVED]) + dumps(fields)
 
 
@@ -191,8 +191,8 @@ def unpack(lsn: int, payload: bytes, births: dict[int, Birth]) -> Entry:
         if kind == RETRIED:
             return _retried(lsn, fields)
         if kind == REMOVED:
-            device, epoch, of, by, at, spots = fields
-            return Removed(lsn, device, epoch, of, by, at, tuple(Refused(*spot) for spot in spots))
+            device, epoch, of, by, at, spots, *seq = fields
+            return Removed(lsn, device, epoch, of, by, at, tuple(Refused(*spot) for spot in spots), *seq)
         if kind == CLOCK:
             return ClockConfirmed(lsn, *fields)
     except RemoteProtocolError as wrong:
