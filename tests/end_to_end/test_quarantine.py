@@ -1,6 +1,7 @@
 """A hub as a process, and a model that was wrong: once corrected, a retry stores each reading once, over kills too."""
 
 import json
+import os
 import random
 import subprocess
 from contextlib import suppress
@@ -12,9 +13,13 @@ import trio
 
 from hub.client.dial import Target
 from hub.client.shell import connect
+from hub.disk import DiskFiles
+from hub.journal.archive import open_segment
+from hub.journal.segments import segment_path, segments
 from hub.wire.messages import Row
 from tests.end_to_end.processes import TELEMETRIO, HubProcess, environment
 from tests.end_to_end.raw import welcomed, write_model
+from tests.faults.damaged_journal import Places
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +50,27 @@ def stored(hub: HubProcess) -> int:
     done = hub.run("query", "level", "--agg", "count", "-o", "json")
     rows = json.loads(done.stdout or "[]")
     return int(rows[0]["count"]) if rows else 0
+
+
+def forget_store(hub: HubProcess) -> None:
+    for name in ("store.duckdb", "store.duckdb.wal"):
+        (hub.folder / "data" / name).unlink(missing_ok=True)
+
+
+def flip(hub: HubProcess, lsn: int) -> None:
+    """One bit in the middle of a record of the only segment."""
+    journal, files = hub.folder / "data" / "journal", DiskFiles()
+    (first,) = segments(journal, files)
+    reader = Places(open_segment(journal, files, first), first)
+    while reader.read():
+        pass
+    reader.close()
+    start, stop = reader.places[lsn]
+    with segment_path(journal, first).open("r+b") as segment:
+        segment.seek((start + stop) // 2)
+        (byte,) = segment.read(1)
+        segment.seek(-1, os.SEEK_CUR)
+        segment.write(bytes([byte ^ 4]))
 
 
 @pytest.mark.timeout(240)
@@ -87,9 +113,28 @@ def test_a_retry_is_stored_once_over_kills_and_a_rebuild(tmp_path: Path) -> None
         assert stored(hub) == READINGS - 1
 
         assert hub.stop() == 0
-        for name in ("store.duckdb", "store.duckdb.wal"):
-            (hub.folder / "data" / name).unlink(missing_ok=True)
+        forget_store(hub)
         hub.start()
         assert ledger(hub)["stored"] == told["stored"], "the store was made again from the journal"
         assert stored(hub) == READINGS - 1
+        assert hub.stop() == 0
+
+        newest = int(
+            first.partition(":")[0]
+        )  # of a batch of which one reading was dropped: the device may have it yet...
+        flip(hub, newest - 1)  # ... and of the one before there is what was retried
+        flip(hub, newest)
+        forget_store(hub)
+        hub.start()
+        (entry,) = json.loads(hub.run("ledger", "-o", "json").stdout)["entries"]
+        assert (entry["waiting"], entry["lost"]) == ([[READINGS, READINGS]], [[READINGS - 1, READINGS - 1]])
+        assert entry["balanced"]
+        assert (entry["received"], entry["stored"]) == (2 * READINGS - 3, 2 * READINGS - 3)
+        proof = hub.run("ledger", "--verify", "-o", "json")
+        problems = json.loads(proof.stdout)["problems"]
+        assert (proof.returncode, problems) == (
+            1,
+            [f"the journal is damaged: records {newest - 1} to {newest} are missing"],
+        )
+        assert stored(hub) == READINGS - 1, "each level was stored with its retry"
         assert hub.stop() == 0
