@@ -20,6 +20,7 @@ from tests.faults.forge import Forge, redirect, run
 from tests.faults.lab import SIMULATED, Failed, Lab, Row
 
 #: Rows at once, on two cores: a simulation, which keeps one of them busy, and rows of processes, which wait a lot.
+#: In the end, when there are none of these any more, another simulation has their place.
 SIMULATIONS, OTHERS = 1, 2
 ROW_SECONDS = 900.0  # no row may take longer, however busy the machine; then it tells where it hangs
 SEED_SECONDS = (0.5, 10.0)  # the same for a seed of the simulation: what it should take, and may take
@@ -96,7 +97,9 @@ def _next(waiting: Sequence[Task], running: Sequence[Task]) -> Task | None:
     if any(task.row.alone for task in running):
         return None
     simulations = sum(map(_simulation, running))
-    full = {True: simulations >= SIMULATIONS, False: len(running) - simulations >= OTHERS}
+    others = len(running) - simulations
+    left = others + sum(not _simulation(task) for task in waiting)
+    full = {True: simulations >= SIMULATIONS + max(0, OTHERS - left), False: others >= OTHERS}
     for task in waiting:
         if not (running if task.row.alone else full[_simulation(task)]):
             return task

@@ -188,6 +188,8 @@ def test_a_simulation_and_two_other_rows_run_at_once_and_one_that_wants_the_mach
     assert running == [seeds, kill, cut]
     assert _next(waiting, [kill, cut]) == power
     assert _next(waiting, [seeds, kill]) == damage
+    assert _next([power], [seeds, kill]) == power, "no other row waits for the place"
+    assert _next([power], [seeds, kill, cut]) is None
     assert _next([storm], [kill]) is None
     assert _next([storm], []) == storm
     assert _next(waiting, [storm]) is None
