@@ -64,6 +64,11 @@ class LimitsSection(Section):
     ingest_mb: Annotated[int, Field(ge=1)] = 256
     idle_seconds: Annotated[float, Field(ge=1)] = 20.0
     dials_per_second: Annotated[float, Field(gt=0)] = 200.0
+    tls_seconds: Annotated[float, Field(gt=0)] = 5.0
+    request_seconds: Annotated[float, Field(gt=0)] = 5.0
+    hello_seconds: Annotated[float, Field(gt=0)] = 10.0
+    flaps_per_minute: Annotated[int, Field(ge=1)] = 15
+    flap_pause_seconds: Annotated[float, Field(ge=0)] = 300.0
 
 
 class JournalSection(Section):

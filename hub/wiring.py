@@ -75,7 +75,7 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
         quarantine=Desk(state, worker, standing.booked), reload=partial(models.reload, worker, ingest.models_changed),
         store=asked.status, rebuild=standing.rebuild, problems=standing.problems, cautions=standing.cautions,
     )  # fmt: skip
-    edge = Edge(rooms, _limits(settings.limits))
+    edge = Edge(rooms, edge_limits(settings.limits))
     control, account = ControlFollower(state, worker, ports.clock, router), AccountFollower(state, worker)
     acks, shown = Acks(edge.acked, edge.rejected, registry.position), LiveFollower(live.publish)
     stored, mirrors = StoreFollower(opened.store, opened.store_worker), _mirrors(settings, ports, opened)
@@ -119,10 +119,12 @@ def _ingest(settings: Settings, ports: Ports, opened: Opened, models: ModelDoor)
     )  # fmt: skip
 
 
-def _limits(limits: LimitsSection) -> Limits:
+def edge_limits(limits: LimitsSection) -> Limits:
+    """What a connection may cost by the settings."""
     return Limits(
         silence=limits.idle_seconds, frame=limits.frame_bytes, half_open=limits.half_open, links=limits.links,
-        dials_per_second=limits.dials_per_second,
+        dials_per_second=limits.dials_per_second, tls=limits.tls_seconds, request=limits.request_seconds,
+        hello=limits.hello_seconds, flaps=limits.flaps_per_minute, flap_pause=limits.flap_pause_seconds,
     )  # fmt: skip
 
 

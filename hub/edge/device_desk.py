@@ -23,7 +23,7 @@ class DeviceDesk:
     rooms: Rooms
     limits: Limits
     watch: Watch
-    flapping: Flapping = field(default_factory=Flapping)
+    flapping: Flapping
     here: dict[str, "DeviceConversation"] = field(default_factory=dict)
     newest: dict[str, int] = field(default_factory=dict)  # number of the newest visit of each device
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))  # seconds, receive to ack

@@ -14,6 +14,7 @@ from hub.edge.auth import Refusal, admit
 from hub.edge.calls import Calls
 from hub.edge.device import DeviceConversation
 from hub.edge.device_desk import DeviceDesk
+from hub.edge.flapping import Flapping
 from hub.edge.idle import Watch
 from hub.edge.link import Link
 from hub.edge.listener import Ending, Limits, Supervisor, Visit
@@ -42,7 +43,8 @@ class Edge:
         self._rooms = rooms
         self._limits = limits or Limits()
         self._watch = Watch(self._limits.silence, self._limits.send)
-        self._desk = DeviceDesk(rooms, self._limits, self._watch)
+        flapping = Flapping(self._limits.flaps, self._limits.flap_pause)
+        self._desk = DeviceDesk(rooms, self._limits, self._watch, flapping)
         self._gauge = Gauge(rooms, self._desk.latencies)
         self._calls = Calls(rooms, self.status)
         self._operators: set[OperatorConversation] = set()

@@ -5,17 +5,18 @@ from typing import Final
 
 from hub.wire.errors import CloseCode
 
-FLAPS: Final = 15  # connects within WINDOW_SECONDS
-WINDOW_SECONDS: Final = 60.0
-PAUSE_SECONDS: Final = 300.0
+WINDOW_SECONDS: Final = 60.0  # in which connects are counted
 #: Links that ended with these do not count: it was the hub that sent the device away, or could not serve it.
 INNOCENT: Final = frozenset({CloseCode.GOING_AWAY, CloseCode.INTERNAL, CloseCode.DRAIN, CloseCode.OVERLOAD})
 
 
 class Flapping:
-    """Counts how often each device connects. Times are seconds of a monotonic clock."""
+    """Counts how often each device connects: more than ``flaps`` times within a minute, and it is to stay away for
+    ``pause`` seconds. Times are seconds of a monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, flaps: int = 15, pause: float = 300.0) -> None:
+        self._flaps = flaps
+        self._pause = pause
         self._connects: dict[str, deque[float]] = {}
         self._paused: dict[str, float] = {}
         self._swept = 0.0
@@ -32,11 +33,11 @@ class Flapping:
         while times and now - times[0] > WINDOW_SECONDS:
             times.popleft()
         times.append(now)
-        if len(times) <= FLAPS:
+        if len(times) <= self._flaps:
             return 0.0
         del self._connects[device]
-        self._paused[device] = now + PAUSE_SECONDS
-        return PAUSE_SECONDS
+        self._paused[device] = now + self._pause
+        return self._pause
 
     def ended(self, device: str, code: int) -> None:
         """Its link ended; an innocent end takes the connect back."""

@@ -48,6 +48,8 @@ class Limits:
     half_open: int = 256
     links: int = 12_000
     dials_per_second: float = 200.0  # what a restarted hub is to meet: a third of the handshakes that a core can do
+    flaps: int = 15  # connects of one device within a minute; one more, and it is paused
+    flap_pause: float = 300.0
     origins: frozenset[str] = frozenset()  # browsers' pages that may open a link
 
 

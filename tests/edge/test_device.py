@@ -278,21 +278,22 @@ async def test_p5_a_hello_that_comes_late_takes_nothing_over(tmp_path: Path, aut
         assert [kept.seq for kept in hub.kept] == list(range(1, 9))
 
 
-async def test_flapping_devices_are_paused(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async with house(tmp_path) as hub:
+@pytest.mark.parametrize(("flaps", "pause"), [(15, 300.0), (3, 20.0)])
+async def test_flapping_devices_are_paused(tmp_path: Path, autojump_clock: MockClock, flaps: int, pause: float) -> None:
+    async with house(tmp_path, limits=Limits(flaps=flaps, flap_pause=pause)) as hub:
         token = await hub.token()
-        for _ in range(15):
+        for _ in range(flaps):
             async with tank(hub, token):
                 pass
         async with hub.socket(token) as socket:
             await socket.send(encode(hello()))
             goaway = decode_hub(await socket.receive())
             assert isinstance(goaway, Goaway)
-            assert goaway.retry_after == 300.0
+            assert goaway.retry_after == pause
             with pytest.raises(SocketClosed) as closed:
                 await socket.receive()
             assert closed.value.code == CloseCode.FLAPPING
-        await trio.sleep(301)
+        await trio.sleep(pause + 1)
         async with tank(hub, token):
             pass
 
