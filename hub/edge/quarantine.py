@@ -143,9 +143,8 @@ class QuarantineCalls:
 
 
 def _spot(id: str, verb: str) -> tuple[int, int, str]:
-    lsn, _, rest = id.partition(":")
-    row, _, metric = rest.partition(":")
     try:
+        lsn, row, metric = id.split(":", 2)
         return int(lsn), int(row), metric
     except ValueError:
         raise Refused("bad_request", f"{verb}: {id[:80]!r} is no id; copy one of quarantine.show") from None

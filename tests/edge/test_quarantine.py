@@ -49,6 +49,15 @@ async def balanced(house: House) -> dict[str, Any]:
     return dict(entry)
 
 
+@pytest.mark.parametrize("id", ["", "1", "1:2", "x:2:level", "1:y:level"])
+async def test_what_is_no_id_is_refused(tmp_path: Path, id: str) -> None:
+    async with house(tmp_path) as made, made.operator("admin") as operator:
+        for verb in ("quarantine.show", "quarantine.retry", "quarantine.drop"):
+            with pytest.raises(HubFailure, match="is no id") as refused:
+                await operator.call(verb, ids=[id])
+            assert refused.value.code == "bad_request"
+
+
 async def test_rejected_readings_are_counted_listed_and_filtered(tmp_path: Path) -> None:
     async with house(tmp_path) as made, made.operator("viewer") as operator:
         await fill(made, [1.0, 50.0, 60.0])
