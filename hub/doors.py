@@ -83,8 +83,11 @@ class StoreDoor:
     def status(self) -> StoreStatus:
         """How it stands, for operators."""
         told = self._store.statistics()
-        rebuilding = self.rebuilding is not None
-        return StoreStatus(rebuilding=rebuilding, cursor=told.get("cursor", 0), readings=told.get("readings", 0))
+        kept = self._store.kept if isinstance(self._store, MendingStore) else None
+        return StoreStatus(
+            rebuilding=self.rebuilding is not None, cursor=told.get("cursor", 0), readings=told.get("readings", 0),
+            set_aside=None if kept is None else str(kept),
+        )  # fmt: skip
 
 
 class StateDoor:

@@ -4,6 +4,7 @@ from typing import Final
 
 import trio
 
+from hub.control.errors import ControlRefused
 from hub.control.router import Router
 from hub.doors import StoreDoor
 from hub.followers.loop import Followers
@@ -14,7 +15,8 @@ from hub.ports import Clock
 from hub.state import StateError
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
-from hub.wire.shapes import FollowerStatus
+from hub.upkeep.only_copy import LossRefused
+from hub.wire.shapes import FollowerStatus, StoreRebuild
 
 BOOKED_SECONDS: Final = 20.0  # for the account to book what an operator changes in quarantine: a second at most
 STORED_SECONDS: Final = 5.0  # for the store, which may be down: then the answer does not wait for it
@@ -65,9 +67,16 @@ class Standing:
             "rejected until it has passed that. Set it; if it is right, 'telemetrio hub trust-clock' says so"
         ]
 
-    def rebuild(self) -> int | None:
-        """Have the store made again; the record that it has to reach, None where there is nothing to rebuild."""
-        return None if self.mender is None else self.mender.renew()
+    async def rebuild(self, accept_loss: bool) -> StoreRebuild | None:
+        """Have the store made again; None where there is nothing to rebuild. ControlRefused when readings would be lost
+        that it alone has, unless that is accepted."""
+        if self.mender is None:
+            return None
+        try:
+            through, alone = await self.mender.renew(accept_loss=accept_loss)
+        except LossRefused as refused:
+            raise ControlRefused("conflict", str(refused)) from None
+        return StoreRebuild(through=through, only_copy=alone.plain())
 
     async def booked(self, lsn: int) -> None:
         """Until the account has taken in everything up to ``lsn``, and the store, if it is up; StateError when the

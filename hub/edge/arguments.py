@@ -43,6 +43,12 @@ class Arguments:
             raise self._wrong(name, f"a whole number from {least} to {most}")
         return value
 
+    def flag(self, name: str) -> bool:
+        value = self.given.get(name, False)
+        if not isinstance(value, bool):
+            raise self._wrong(name, "true or false")
+        return value
+
     def texts(self, name: str) -> list[str]:
         value = self.given.get(name)
         if value is None:

@@ -129,12 +129,14 @@ class Calls:
         return self._rooms.store()
 
     async def _rebuild(self, args: Arguments, who: Principal) -> Any:
-        args.only()
-        through = self._rooms.rebuild()
-        if through is None:
+        args.only("accept_loss")
+        begun = await self._rooms.rebuild(args.flag("accept_loss"))
+        if begun is None:
             raise Refused("conflict", "this hub's store is kept in memory: start the hub again, and it is built anew")
-        self._rooms.registry.note("store", "store.rebuild", f"asked for by {who.subject}")
-        return {"through": through}
+        alone = begun["only_copy"]
+        loss = "" if alone is None else f", who accepted the loss of readings of records {alone['records']}"
+        self._rooms.registry.note("store", "store.rebuild", f"asked for by {who.subject}{loss}")
+        return begun
 
     # --- devices ---------------------------------------------------------------------------------------------------
 

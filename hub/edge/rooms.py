@@ -14,7 +14,7 @@ from hub.ports import Clock, Worker
 from hub.query.question import Columns, Question
 from hub.state import State
 from hub.wire.messages import Plain
-from hub.wire.shapes import FollowerStatus, LedgerEntry, StoreStatus
+from hub.wire.shapes import FollowerStatus, LedgerEntry, StoreRebuild, StoreStatus
 
 Twin = tuple[dict[str, Plain], dict[str, Plain]]
 
@@ -51,6 +51,6 @@ class Rooms:
     quarantine: Desk
     reload: Callable[[], Awaitable[list[str]]]  # read the models again; the names of those that changed; ModelError
     store: Callable[[], StoreStatus]
-    rebuild: Callable[[], int | None]  # begins it; the record to reach, None where there is nothing to rebuild
+    rebuild: Callable[[bool], Awaitable[StoreRebuild | None]]  # with ``accept_loss``; None: nothing to rebuild
     problems: Callable[[], list[str]] = field(default=list)  # what is wrong now, a line each; none: ready
     cautions: Callable[[], list[str]] = field(default=list)  # what somebody should look at, though all goes on

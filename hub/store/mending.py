@@ -44,6 +44,7 @@ class MendingStore:
         self.end: Callable[[], int] = lambda: 0
         self.damage: str | None = None  # why the file is to be set aside
         self.rebuilding: Rebuilding | None = None
+        self.kept: Path | None = None  # the file that was set aside last
         self._path = path
         self._make = make
         self._files = files
@@ -146,6 +147,15 @@ class MendingStore:
         else:
             self._inner.abandon()
 
+    def exists(self) -> bool:
+        """Whether there is a file; ``open`` makes one."""
+        return self._path.exists()
+
+    def all_kept(self) -> list[str]:
+        """Names of the files that were ever set aside and are still there, oldest first."""
+        found = self._path.parent.glob(f"{self._path.name}.damaged-*")
+        return sorted(path.name for path in found if path.suffix != ".wal")
+
     # --- setting aside ---------------------------------------------------------------------------------------------
 
     @property
@@ -192,7 +202,7 @@ class MendingStore:
         self._inner = self._make()
         self._inode = None
         self._cursor = self._size = 0
-        self.damage = None
+        self.damage, self.kept = None, kept if kept.exists() else None
         self._counters["set_aside"] += 1
         self.rebuilding = Rebuilding(why, self.end(), self._now())
         self._told(why, kept.name)
@@ -209,7 +219,7 @@ class MendingStore:
     def _refuse(self) -> None:
         text = self.progress()
         if text is not None:
-            raise StoreError(f"{text}: ask again when it is done; nothing is lost meanwhile")
+            raise StoreError(f"{text}: ask again when it is done; readings are taken in meanwhile")
 
     def _guarded(self, call: Callable[[], T]) -> T:
         inner = self._inner

@@ -12,6 +12,7 @@ from hub.ports import Worker
 from hub.store.base import StoreError
 from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.collected import CollectedError, read_collected
+from hub.upkeep.only_copy import OnlyCopy, only_copy
 
 LOOK_SECONDS: Final = 1.0  # between two looks at the file: two system calls
 
@@ -45,9 +46,13 @@ class Mender:
                 await self._look()
                 await trio.sleep(LOOK_SECONDS)
 
-    def renew(self) -> int:
-        """``condemn`` a store that is not known to be wrong."""
-        return self.condemn(ASKED)
+    async def renew(self, *, accept_loss: bool) -> tuple[int, OnlyCopy]:
+        """``condemn`` a store that is not known to be wrong, after all of the journal was read; also what the store
+        alone had. LossRefused when it has anything, unless that is accepted."""
+        alone = await only_copy(self._journal, self._store, self._worker)
+        if not accept_loss:
+            alone.refuse()
+        return self.condemn(ASKED), alone
 
     def condemn(self, why: str) -> int:
         """Have the store set aside and filled again; the record that it then has to reach."""

@@ -145,6 +145,6 @@ VERBS: Final[dict[str, str]] = {
     "ledger.pin": "viewer",  # {} -> Pin; nothing up to it is collected for ten minutes
     "ledger.stored": "viewer",  # {lsn} -> StoredCounts: what the open table holds up to that LSN
     "store.status": "viewer",  # {} -> StoreStatus
-    "store.rebuild": "admin",  # {} -> {through}: the record that the store has to reach; ask store.status how far it is
+    "store.rebuild": "admin",  # {accept_loss?: bool} -> StoreRebuild; conflict: readings would be lost
     "tokens.create": "admin",  # {role, name} -> {name, role, token}
 }

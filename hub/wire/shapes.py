@@ -9,6 +9,20 @@ class StoreStatus(TypedDict):
     rebuilding: bool
     cursor: int  # LSN
     readings: int  # that it holds
+    set_aside: str | None  # where the file is that was put aside last since the hub's start
+
+
+class OnlyCopyInfo(TypedDict):
+    """What the store alone has: the journal lacks the records."""
+
+    records: list[list[int]]  # LSNs as inclusive pairs
+    batches: int
+    readings: int | None  # null: the store could not say
+
+
+class StoreRebuild(TypedDict):
+    through: int  # the record that the store has to reach; ask ``store.status`` how far it is
+    only_copy: OnlyCopyInfo | None  # what only the file that is set aside has from now on
 
 
 class DeviceInfo(TypedDict):

@@ -437,6 +437,42 @@ async def test_hub_status(ask) -> None:
     assert (ran.code, json.loads(ran.out)["problems"]) == (1, ["disk full"])
 
 
+async def test_hub_rebuild(ask) -> None:
+    stored = {"rebuilding": False, "cursor": 29, "readings": 192, "set_aside": "/data/store.duckdb.damaged-1"}
+    verbs = {"store.rebuild": {"through": 29, "only_copy": None}, "store.status": stored}
+    fake = hub(verbs=verbs)
+    ran = await ask(fake, "hub", "rebuild", "-o", "json")
+    told = json.loads(ran.out)
+    assert (ran.code, told["readings"], told["set_aside"], told["only_copy"]) == (0, 192, stored["set_aside"], 0)
+    assert "only copy of" not in ran.err
+    assert [dict(each.args) for each in fake.asked if each.verb == "store.rebuild"] == [{}]
+
+
+async def test_hub_rebuild_that_would_lose_readings(ask) -> None:
+    fake = hub(verbs={"store.rebuild": raises("conflict", "the journal is damaged: say --accept-loss")})
+    ran = await ask(fake, "hub", "rebuild")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "telemetrio: the journal is damaged: say --accept-loss\n"
+
+
+@pytest.mark.parametrize(
+    ("readings", "kept", "text"),
+    [
+        (8, "/data/store.duckdb.damaged-1", "damaged-1 is now the only copy of 8 readings of 2 records (17-18), which"),
+        (None, "/data/store.duckdb.damaged-1", "the only copy of whatever the store had of 2 records (17-18), which"),
+        (8, None, "the store's file was gone, and with it 8 readings of 2 records (17-18), which"),
+    ],
+)
+async def test_hub_rebuild_with_accept_loss_says_where_the_only_copy_is(ask, readings, kept, text) -> None:
+    alone = {"records": [[17, 18]], "batches": 1, "readings": readings}
+    stored = {"rebuilding": False, "cursor": 29, "readings": 192, "set_aside": kept}
+    fake = hub(verbs={"store.rebuild": {"through": 29, "only_copy": alone}, "store.status": stored})
+    ran = await ask(fake, "hub", "rebuild", "--accept-loss", "-o", "json")
+    assert (ran.code, json.loads(ran.out)["only_copy"]) == (0, readings)
+    assert text in ran.err
+    assert [dict(each.args) for each in fake.asked if each.verb == "store.rebuild"] == [{"accept_loss": True}]
+
+
 async def test_an_unreachable_hub(telemetrio, place, trust) -> None:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]

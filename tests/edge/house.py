@@ -37,6 +37,7 @@ from hub.wire.kept import Gap, Kept
 from hub.wire.messages import DEVICE_PATH, Ack, Declared, HubMessage, Row, Welcome
 from hub.wire.records import pack_marks
 from hub.wire.session import DeviceSession
+from hub.wire.shapes import StoreRebuild
 
 LOG = "the-log-of-a-test"
 METRICS = (Declared("level", "m", "float64"), Declared("pressure", "Pa", "float64"))
@@ -190,11 +191,14 @@ async def house(
         ingest.models_changed()
         return []
 
+    async def rebuild(accept_loss: bool) -> StoreRebuild:
+        return {"through": 0, "only_copy": None}
+
     rooms = Rooms(
         ingest=ingest, journal=journal, registry=registry, router=router, live=live, clock=clock, models=models,
         log=LOG, version="0", directory=path / "journal", ask=ask, stored=stored, ledger=nothing, twin=twin,
         followers=list, quarantine=Desk(state, worker, booked), reload=reload,
-        store=lambda: {"rebuilding": False, "cursor": 0, "readings": 0}, rebuild=lambda: 0,
+        store=lambda: {"rebuilding": False, "cursor": 0, "readings": 0, "set_aside": None}, rebuild=rebuild,
     )  # type: ignore[arg-type]  # fmt: skip
     edge = Edge(rooms, limits)
     streams: Streams = TcpStreams() if tls else MemoryStreams()

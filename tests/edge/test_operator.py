@@ -8,11 +8,12 @@ import trio
 from trio.testing import MockClock
 
 from hub.client.errors import HubFailure, SocketClosed
+from hub.control.errors import ControlRefused
 from hub.query.question import Question
 from hub.wire.errors import CloseCode
 from hub.wire.messages import OPERATOR_PATH, Command, Result
 from hub.wire.operator import VERBS
-from hub.wire.shapes import CommandInfo
+from hub.wire.shapes import CommandInfo, OnlyCopyInfo, StoreRebuild
 from tests.edge.house import house, tank
 from tests.ingest.house import NOON, HandClock
 
@@ -130,6 +131,8 @@ async def test_an_enrol_token_enrols_and_nothing_else(tmp_path: Path, autojump_c
         ("commands.list", {"limit": True}),
         ("ledger.stored", {"lsn": -1}),
         ("status", {"verbose": True}),
+        ("store.rebuild", {"accept_loss": 1}),
+        ("store.rebuild", {"force": True}),
     ],
 )
 async def test_wrong_arguments_are_named(
@@ -140,6 +143,27 @@ async def test_wrong_arguments_are_named(
             await operator.call(verb, **args)
         assert failure.value.code == "bad_request"
         assert verb in failure.value.text
+
+
+async def test_a_rebuild_that_loses_readings_has_to_be_accepted_and_is_in_the_audit(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    alone: OnlyCopyInfo = {"records": [[17, 17]], "batches": 1, "readings": 8}
+
+    async def rebuild(accept_loss: bool) -> StoreRebuild:
+        if not accept_loss:
+            raise ControlRefused("conflict", "the journal lacks 1 record")
+        return {"through": 29, "only_copy": alone}
+
+    async with house(tmp_path) as hub, hub.operator() as operator:
+        hub.rooms.rebuild = rebuild
+        with pytest.raises(HubFailure, match="lacks 1 record") as failure:
+            await operator.call("store.rebuild")
+        assert failure.value.code == "conflict"
+        assert await operator.call("store.rebuild", accept_loss=True) == {"through": 29, "only_copy": alone}
+        await hub.registry.flush()
+        (deed,) = [deed for deed in hub.rooms.quarantine.state.audit.list() if deed.action == "store.rebuild"]
+        assert "accepted the loss of readings of records [[17, 17]]" in deed.detail
 
 
 async def test_questions_are_answered_in_parts_and_globs_are_resolved(

@@ -17,6 +17,7 @@ from hub.ingest.credit import Credit
 from hub.ingest.ingest import Ingest
 from hub.ingest.marks import Marks
 from hub.journal import Journal
+from hub.journal.segments import segment_path, segments
 from hub.ports import InlineWorker
 from hub.state import State
 from hub.store.base import Store
@@ -26,6 +27,7 @@ from hub.upkeep.keeper import Keeper
 from hub.upkeep.verify import Claims, Recount, verify
 from hub.wire.messages import Row
 from hub.wire.records import pack_marks
+from tests.faults.damaged_journal import Places
 from tests.followers.making import T0, Ink
 from tests.journal.driving import DIRECTORY
 from tests.simulation.files import SimulatedFiles
@@ -146,3 +148,12 @@ async def segment_of_readings(rooms: Keeping, first_seq: int, count: int = 5) ->
         rooms.ink.keep(seq, Row(seq, rooms.clock.time + seq, [1.5, 2.5]), received=rooms.clock.time)
     rooms.ink.roll()
     await rooms.journal.wait_durable(rooms.journal.appended)
+
+
+def flip_record(files: SimulatedFiles, lsn: int) -> None:
+    """One bit of a record in a segment that is not archived."""
+    first = max(first for first in segments(DIRECTORY, files) if first <= lsn)
+    reader = Places(files.open(segment_path(DIRECTORY, first)), first)
+    while reader.read():
+        pass
+    files.content(segment_path(DIRECTORY, first))[reader.places[lsn][0] + 30] ^= 1
