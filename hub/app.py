@@ -118,6 +118,7 @@ async def run_hub(
             core.start_soon(house.router.run)
             core.start_soon(house.registry.run)
             core.start_soon(house.keeper.run)
+            core.start_soon(house.damage.run)
             if house.mender is not None:
                 core.start_soon(house.mender.run)
             await serve_house(house, tls, stop, task_status)

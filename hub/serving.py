@@ -25,6 +25,7 @@ from hub.journal import Journal
 from hub.ports import Ports
 from hub.settings import Settings, address
 from hub.store.base import Store
+from hub.upkeep.damage import DamageWatch
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
 
@@ -49,6 +50,7 @@ class House:
     keeper: Keeper
     log: str
     mender: Mender | None
+    damage: DamageWatch
 
 
 async def serve_house(house: House, tls: Any, stop: trio.Event, task_status: trio.TaskStatus[House]) -> None:
@@ -86,6 +88,7 @@ def _statistics(house: House) -> dict[str, Any]:
     """Every room's counters, for /metrics."""
     return {
         "journal": lambda: asdict(house.journal.statistics()),
+        "damage": house.damage.statistics,
         "keeper": lambda: asdict(house.keeper.statistics()),
         "ingest": lambda: asdict(house.rooms.ingest.statistics()),
         "edge": house.edge.statistics,

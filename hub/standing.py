@@ -13,6 +13,7 @@ from hub.ingest.times import BUILT
 from hub.journal import Journal
 from hub.ports import Clock
 from hub.state import StateError
+from hub.upkeep.damage import DamageWatch
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
 from hub.upkeep.only_copy import LossRefused
@@ -25,6 +26,7 @@ STORED_SECONDS: Final = 5.0  # for the store, which may be down: then the answer
 class Standing:
     """The edge asks it. Followers, mender and keeper are made after the edge, and come in then."""
 
+    damage: DamageWatch
     followers: Followers
     keeper: Keeper
     mender: Mender | None = None  # of a store that has a file
@@ -56,6 +58,9 @@ class Standing:
 
     def cautions(self) -> list[str]:
         """What somebody should look at, though all goes on."""
+        return [*self.damage.cautions(), *self._of_the_clock()]
+
+    def _of_the_clock(self) -> list[str]:
         now = self._clock.now()
         behind = self._ingest.clock_behind(now)
         if not behind:

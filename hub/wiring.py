@@ -39,6 +39,7 @@ from hub.state import State, StateError
 from hub.store.base import Store, StoreError
 from hub.store.mending import MendingStore
 from hub.upkeep.collector import Collector, Doors, Hold
+from hub.upkeep.damage import DamageWatch
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
 
@@ -85,10 +86,11 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
     keeper = _keeper(settings, ports, journal, Doors(
         asked.counts_through, cursors.lasting, ingest.expire, ingest.roll, cursors.mirrors
     ))  # fmt: skip
-    standing.followers, standing.mender, standing.keeper = followers, mender, keeper
+    damage = DamageWatch(journal, opened.store, ports.worker(), ledger)
+    standing.followers, standing.mender, standing.keeper, standing.damage = followers, mender, keeper, damage
     return House(
         settings, ports, journal, registry, router, followers, edge, rooms, opened.store, keeper, opened.identity,
-        mender,
+        mender, damage,
     )  # fmt: skip
 
 

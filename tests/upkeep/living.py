@@ -8,6 +8,7 @@ from hub.disk import DiskFiles
 from hub.ports import InlineWorker
 from hub.store.duck import DuckStore
 from hub.store.mending import MendingStore
+from hub.upkeep.damage import DamageWatch
 from hub.upkeep.mend import Mender
 from tests.simulation.files import SimulatedFiles
 from tests.upkeep.keeping import HandClock, Keeping, keeping
@@ -19,6 +20,7 @@ class Life:
     def __init__(self, rooms: Keeping, store: MendingStore) -> None:
         self.rooms, self.store = rooms, store
         self.mender = Mender(store, InlineWorker(), InlineWorker(), rooms.ledger, rooms.followers, rooms.journal)
+        self.watch = DamageWatch(rooms.journal, store, InlineWorker(), rooms.ledger)
 
     def readings(self) -> int:
         return sum(readings for _, readings in self.store.stored(1 << 62))
