@@ -15,6 +15,7 @@ from hub.settings import Settings
 from hub.state import State, StateError
 from hub.store.base import Store, StoreError
 from hub.store.mending import ASKED, MendingStore
+from hub.upkeep.only_copy import damaged, told
 from hub.wire.records import pack_marks
 
 MIB: Final = 1024 * 1024
@@ -116,7 +117,7 @@ async def open_store(settings: Settings, ports: Ports, worker: Worker, journal: 
         path, options = settings.data / "store.duckdb", settings.store
         store = MendingStore(
             path, lambda: DuckStore(path, memory_mb=options.memory_mb, log_mb=options.log_mb), ports.files, ports.clock,
-            _mended,
+            lambda text, kept: _mended(text, kept, journal),
         )  # fmt: skip
         store.end = lambda: journal.durable
     try:
@@ -130,8 +131,12 @@ async def open_store(settings: Settings, ports: Ports, worker: Worker, journal: 
             await worker.run(store.close)
 
 
-def _mended(text: str, kept: str) -> None:
+def _mended(text: str, kept: str, journal: Journal) -> None:
     """What happened to the store, for the log; ``kept`` is the name under which a damaged file is kept."""
+    lacking = damaged(journal.damage, 0)
+    if kept and lacking:
+        what = "the journal is damaged, too: what the store had of these records is at most in the file set aside"
+        log.error(what, records=told(lacking), kept=kept)
     if kept and text == ASKED:
         log.info("the store is set aside, and built anew from the journal", why=text, kept=kept)
     elif kept:
