@@ -22,7 +22,7 @@ from hub.wire.shapes import LedgerEntry
 LOOK_SECONDS: Final = 1.0  # between two looks at what is known of the journal: no call at all while it is whole
 PIECE: Final = 512 * 1024  # bytes of a closed segment read at once: about ten milliseconds
 PAUSE_SECONDS: Final = 0.1  # after each piece: 5 MB a second, a twentieth of a core
-LEDGER_LOOKS: Final = 60  # looks between two at the ledger where nothing has changed: it reads every epoch
+UNCHANGED_LOOKS: Final = 60  # looks between two at store and ledger where nothing has changed: they read a lot
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,8 @@ class DamageWatch:
         self._store = store
         self._worker = worker
         self._ledger = ledger
-        self._state: tuple[Any, ...] = ()
+        self._asked: tuple[Any, ...] | None = None  # what store and ledger were asked about last
+        self._told: tuple[Any, ...] = ()
         self._looks = 0
         self._kept: list[str] = []  # names of stores that were set aside
         self._begins = 0, 0  # the first segment, and the oldest record that should be there
@@ -58,17 +59,23 @@ class DamageWatch:
         await self._find_the_oldest()
         for first, following in journal.on_disk.closed():
             try:
-                file = await self._worker.run(open_segment, journal.directory, journal.files, first)
-            except OSError:
+                await self._read(first, following)
+            except FileNotFoundError:
                 continue  # collected since
-            reader = SegmentReader(file, first, following=following)
-            try:
-                while await self._worker.run(reader.read, PIECE):  # noqa: ASYNC110  (the sleep is the purpose)
-                    await trio.sleep(PAUSE_SECONDS)
-                await self._worker.run(reader.finish)
-            finally:
-                reader.close()
-            journal.noticed(reader.damage)
+            except OSError as error:
+                log.error("a segment of the journal cannot be read", segment=first, why=str(error))
+
+    async def _read(self, first: int, following: int) -> None:
+        journal = self._journal
+        file = await self._worker.run(open_segment, journal.directory, journal.files, first)
+        reader = SegmentReader(file, first, following=following)
+        try:
+            while await self._worker.run(reader.read, PIECE):  # noqa: ASYNC110  (the sleep is the purpose)
+                await trio.sleep(PAUSE_SECONDS)
+            await self._worker.run(reader.finish)
+        finally:
+            reader.close()
+        journal.noticed(reader.damage)
 
     async def look(self) -> None:
         """Ask the store, and now and then the ledger, if anything is damaged."""
@@ -76,13 +83,22 @@ class DamageWatch:
         if not self.records:
             return
         if self._behind():
-            self.alone, self.unaccounted, self._state = None, 0, ()
+            self.alone, self.unaccounted, self._asked = None, 0, None
+            return
+        self._looks += 1
+        asked_of = self.records.pairs(), self._store.kept if isinstance(self._store, MendingStore) else None
+        if asked_of == self._asked and self._looks % UNCHANGED_LOOKS:
             return
         try:
             self.alone = await self._worker.run(asked, self._store, self.records)
-            await self._balance()
+            self.unaccounted = sum(map(missing, await self._ledger.entries()))
+            if isinstance(self._store, MendingStore):
+                self._kept = await self._worker.run(self._store.all_kept)
         except (StoreError, StateError, OSError) as error:
-            self.alone = OnlyCopy(self.records, unknown=str(error))
+            self.alone, self._asked = OnlyCopy(self.records, unknown=str(error)), None
+            return
+        self._asked = asked_of
+        self._tell()
 
     def cautions(self) -> list[str]:
         """What somebody should know, as long as there is damage."""
@@ -105,7 +121,7 @@ class DamageWatch:
         first = journal.on_disk.segments[0]
         try:
             collected = await self._worker.run(read_collected, journal.directory, journal.files)
-        except CollectedError:  # whoever collects tells it
+        except (CollectedError, OSError):  # whoever collects tells it
             return
         if first > collected.lsn + 1:
             self._begins = first, collected.lsn + 1
@@ -122,18 +138,13 @@ class DamageWatch:
             return True
         return int(self._store.statistics().get("cursor", 0)) < (self.records.highest or 0)
 
-    async def _balance(self) -> None:
-        state = (self.records.pairs(), bool(self.alone))
-        self._looks += 1
-        if state == self._state and self._looks % LEDGER_LOOKS:
-            return
-        self.unaccounted = sum(map(missing, await self._ledger.entries()))
-        if isinstance(self._store, MendingStore):
-            self._kept = await self._worker.run(self._store.all_kept)
-        if state != self._state:
+    def _tell(self) -> None:
+        """Once in the log for what is new."""
+        state = self.records.pairs(), bool(self.alone)
+        if state != self._told:
+            self._told = state
             for text in self.cautions():
                 log.warning("the journal is damaged", what=text)
-        self._state = state
 
     def _meaning(self) -> str:
         if self.alone is None:
