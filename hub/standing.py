@@ -9,7 +9,7 @@ from hub.control.router import Router
 from hub.doors import StoreDoor
 from hub.followers.loop import Followers
 from hub.ingest.ingest import Ingest
-from hub.ingest.times import BUILT
+from hub.ingest.trust import BUILT, DAY
 from hub.journal import Journal
 from hub.ports import Clock
 from hub.state import StateError
@@ -62,7 +62,13 @@ class Standing:
 
     def _of_the_clock(self) -> list[str]:
         now = self._clock.now()
-        behind = self._ingest.clock_behind(now)
+        trust = self._ingest.trust
+        if ahead := trust.ahead(now):
+            return [
+                f"the hub's clock is {ahead / DAY:.0f} days ahead of its newest record, so nothing expires by it. Set "
+                "it; if it is right (the hub was off for so long), 'telemetrio hub trust-clock' says so"
+            ]
+        behind = trust.behind(now)
         if not behind:
             return []
         if now < BUILT:

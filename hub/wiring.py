@@ -4,6 +4,7 @@ Data goes through the rooms in the order in which they are made here: control kn
 edge talks to devices and operators, followers take what is durable to all that show, keep or count it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -83,9 +84,10 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
     followers = Followers(journal, [acks, shown, control, account, stored, *mirrors], _follower_failed)
     mender = _mender(ports, opened, ledger, followers)
     cursors = CursorDoor(kept, asked, control, account, [mirror.name for mirror in mirrors])
-    keeper = _keeper(settings, ports, journal, Doors(
-        asked.counts_through, cursors.lasting, ingest.expire, ingest.roll, cursors.mirrors
-    ))  # fmt: skip
+    doors = Doors(
+        asked.counts_through, cursors.lasting, ingest.expire, ingest.roll, ingest.trust.now, cursors.mirrors
+    )  # fmt: skip
+    keeper = _keeper(settings, ports, journal, doors, ingest.note_clock)
     damage = DamageWatch(journal, opened.store, ports.worker(), ledger)
     standing.followers, standing.mender, standing.keeper, standing.damage = followers, mender, keeper, damage
     return House(
@@ -148,13 +150,16 @@ def _mender(ports: Ports, opened: Opened, ledger: Ledger, followers: Followers) 
     return Mender(store, opened.store_worker, ports.worker(), ledger, followers, opened.journal)
 
 
-def _keeper(settings: Settings, ports: Ports, journal: Journal, doors: Doors) -> Keeper:
+def _keeper(
+    settings: Settings, ports: Ports, journal: Journal, doors: Doors, noted: Callable[[], None]
+) -> Keeper:  # fmt: skip
     """Whoever looks after the journal's files; with a retention, it has old ones collected."""
     worker, retention, mirror = ports.worker(), settings.store.retention_us, settings.mirror
     if retention is None:
-        return Keeper(journal, worker, _keeper_failed)
+        return Keeper(journal, worker, _keeper_failed, noted=noted)
     hold = Hold(int(mirror.hold_gb * GB), mirror.hold_us)
-    return Keeper(journal, worker, _keeper_failed, Collector(journal, worker, ports.clock, retention, doors, hold))
+    collector = Collector(journal, worker, ports.clock, retention, doors, hold)
+    return Keeper(journal, worker, _keeper_failed, collector, noted)
 
 
 def _follower_failed(name: str, error: Exception) -> None:

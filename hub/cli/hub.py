@@ -84,12 +84,14 @@ def status(*, reach: Reach = REACH, output: Output = OUTPUT) -> int:
 
 
 def trust_clock(*, reach: Reach = REACH, output: Output = OUTPUT) -> None:
-    """Say that the hub's clock is right although it is behind the newest record: it was ahead for a while.
+    """Say that the hub's clock is right although its newest record says otherwise.
 
-    Until then the hub rejects no time, because it cannot tell which clock is wrong. Needs an admin token.
+    Behind it, the clock was ahead for a while: until then the hub rejects no time, because it cannot tell which clock
+    is wrong. Ahead of it by more than 7 days, the hub was off for so long: until then nothing expires; what is older
+    than store.retention does so at once when the clock is trusted. Needs an admin token.
     """
     from hub.cli.ask import call
     from hub.cli.output import write_record
 
-    behind = call(reach.target(), "clock.trust")["behind"]
-    write_record({"behind_s": behind / 1e6}, output)
+    found = call(reach.target(), "clock.trust")
+    write_record({"behind_s": found["behind"] / 1e6, "ahead_s": found["ahead"] / 1e6}, output)

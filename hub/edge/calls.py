@@ -11,7 +11,7 @@ from hub.edge.arguments import Arguments, Refused
 from hub.edge.auth import may_call
 from hub.edge.quarantine import QuarantineCalls
 from hub.edge.rooms import Rooms
-from hub.ingest.times import BUILT
+from hub.ingest.trust import BUILT
 from hub.model import Model, ModelError
 from hub.query.question import Question
 from hub.wire.messages import Plain
@@ -109,15 +109,17 @@ class Calls:
         ingest, now = self._rooms.ingest, self._rooms.clock.now()
         if now < BUILT:
             raise Refused("conflict", "the hub's clock was never set: set it, and the hub trusts it")
-        if not (behind := ingest.clock_behind(now)):
+        behind, ahead = ingest.trust.behind(now), ingest.trust.ahead(now)
+        if not behind and not ahead:
             raise Refused("conflict", "the hub's clock is trusted: there is nothing to confirm")
         lsn = ingest.confirm_clock(who.subject)
-        self._rooms.registry.note("clock", "clock.trust", f"{behind / 1e6:.0f} s behind; confirmed by {who.subject}")
+        off = f"{behind / 1e6:.0f} s behind" if behind else f"{ahead / 1e6:.0f} s ahead"
+        self._rooms.registry.note("clock", "clock.trust", f"{off}; confirmed by {who.subject}")
         with trio.move_on_after(DURABLE_SECONDS) as scope:
             await self._rooms.journal.wait_durable(lsn)
         if scope.cancelled_caught:
             raise Refused("timeout", "the clock is trusted, but the hub cannot write that down yet: its disk is full")
-        return {"behind": behind}
+        return {"behind": behind, "ahead": ahead}
 
     async def _token(self, args: Arguments, who: Principal) -> Any:
         args.only("role", "name")

@@ -9,7 +9,7 @@ from hub.ingest.credit import Credit
 from hub.ingest.intake import Intake, Superseded
 from hub.ingest.marks import DeviceMarks, Marks, Numbering
 from hub.ingest.opening import DROPPED, LOST, Plan, plan
-from hub.ingest.times import BUILT, SLACK
+from hub.ingest.trust import Trust
 from hub.ingest.verdict import Judge, check_birth
 from hub.journal import Journal
 from hub.model.model import Model
@@ -20,6 +20,7 @@ from hub.wire.messages import MAX_FRAME, Declared, Dropped, Hello, Welcome
 from hub.wire.records import pack_born, pack_clock, pack_epoch, pack_expired, pack_gap, pack_removed, pack_retried
 
 FOR_EVER: Final = 2**62  # us
+ITSELF: Final = "hub"  # who says what the clock says when nobody was asked
 
 
 @dataclass
@@ -74,6 +75,7 @@ class Ingest:
         """``kept_for``: us; readings that are older have expired when they come, and are rejected."""
         self.journal = journal
         self.marks = marks
+        self.trust = Trust(marks, clock)
         self.clock = clock
         self.credit = credit
         self.kept_for = kept_for
@@ -199,6 +201,7 @@ class Ingest:
         self._room()
         told = tuple((device, epoch, count) for (device, epoch), count in sorted(readings.items()))
         expired = Expired(self.journal.appended + 1, through, before, self.clock.now(), told)
+        self.marks.apply(expired)
         return self.journal.append(pack_expired(expired), expired)
 
     def release(self, make: Callable[[int], Retried | Removed]) -> int:
@@ -209,18 +212,18 @@ class Ingest:
         self.marks.apply(left)
         return self.journal.append(payload, left)
 
-    def clock_behind(self, now: int) -> int:
-        """By how much the hub's clock, which says ``now``, is behind what it said before or when the hub was built, us.
-        0: it may be trusted."""
-        floor = max(self.marks.newest, BUILT)
-        return 0 if now + SLACK >= floor else floor - now
-
     def confirm_clock(self, by: str) -> int:
         """Record that the clock is right, and trust it from now on; the LSN."""
         self._room()
         confirmed = ClockConfirmed(self.journal.appended + 1, by, self.clock.now())
         self.marks.apply(confirmed)
         return self.journal.append(pack_clock(confirmed), confirmed)
+
+    def note_clock(self) -> None:
+        """Have a record say what the clock says, where none has for a day: a hub without devices that goes on for weeks
+        would seem to have leapt ahead. Call it now and then."""
+        if not self.journal.stalled and self.trust.unsaid(self.clock.now()):
+            self.confirm_clock(ITSELF)
 
     def count(self, verdict: Verdict, numbering: Numbering, received: int, batches: int = 1) -> None:
         """So many batches were kept, each with this verdict."""
@@ -233,7 +236,7 @@ class Ingest:
             self.rejected += rejected
             numbering.rejected += rejected
         if received > self.marks.newest:
-            self.marks.newest = received
+            self.marks.saw(received)
 
     def statistics(self) -> IngestStatistics:
         """How things stand."""

@@ -76,9 +76,10 @@ class Intake:
         ):
             verdict = self._quick(batch.values)
         if verdict is None:
-            trusted = ingest.clock_behind(received) == 0
+            trust = ingest.trust
+            oldest = trust.believed(received) - ingest.kept_for
             verdict, base, rows = self._judge.judge(
-                batch, Now(received, self._uptime_base, trusted, received - ingest.kept_for)
+                batch, Now(received, self._uptime_base, trust.behind(received) == 0, oldest)
             )
             if seq <= numbering.double:
                 verdict = rewound(verdict)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
 
+from hub.ingest.trust import newer
 from hub.journal import Recovery, Search
 from hub.wire.kept import Birth, ClockConfirmed, Entry, EpochGiven, Expired, Gap, Kept, Removed, Retried
 from hub.wire.messages import NAME_PATTERN
@@ -165,7 +166,7 @@ class Unreadable:
 
 
 class Marks:
-    """The marks of all devices. ``newest``: latest receive time of any record, in us."""
+    """The marks of all devices. ``newest``: latest receive time of any record, in us, as far as it is believed."""
 
     def __init__(self) -> None:
         self.newest = 0
@@ -218,16 +219,16 @@ class Marks:
         elif isinstance(entry, EpochGiven):
             if entry.epoch > self.of(entry.device).highest_epoch:
                 self.of(entry.device).give(entry.epoch, entry.double, continues=entry.reason in CONTINUES)
-            self.newest = max(self.newest, entry.received)
+            self.saw(entry.received)
         elif isinstance(entry, Expired):
-            self.newest = max(self.newest, entry.received)
+            self.saw(entry.received)
         elif isinstance(entry, Gap):
             numbering = self._found(entry.device, entry.epoch, entry.received)
             if numbering is not None:
                 numbering.settle(entry.dropped.first, entry.dropped.last)
                 numbering.skip_checks(entry.dropped.first, entry.dropped.last)
         elif isinstance(entry, Retried | Removed):
-            self.newest = max(self.newest, entry.at)
+            self.saw(entry.at)
             if isinstance(entry, Retried):
                 self._bring(entry)
         elif isinstance(entry, ClockConfirmed):
@@ -241,8 +242,12 @@ class Marks:
             numbering.rejected += len(retried.readings)
 
     def _found(self, device: str, epoch: int, received: int) -> Numbering | None:
-        self.newest = max(self.newest, received)
+        self.saw(received)
         return self.of(device).at(epoch)
+
+    def saw(self, received: int) -> None:
+        """A record was received at that time, says the hub's clock."""
+        self.newest = newer(self.newest, received)
 
     def recover(self, recovery: Recovery) -> list[Unreadable]:
         """Become what the journal's recovery found (blocks: it reads); the records that say nothing to us."""

@@ -11,8 +11,6 @@ from hub.wire.messages import GOOD, TIME_UNKNOWN, Offsets, Regular
 SECOND: Final = 1_000_000  # us
 UPTIME_END: Final = 2**28 * SECOND  # times below it are on the device's uptime clock: 8.5 years of uptime
 EARLIEST: Final = 946_684_800 * SECOND  # 2000-01-01: no clock that was ever set says less
-BUILT: Final = 1_748_736_000 * SECOND  # 2025-06-01, before the first hub: a clock that says less was never set
-SLACK: Final = SECOND  # that the hub's clock may step back before it is no longer trusted
 AHEAD: Final = 300 * SECOND  # how far a device's clock may be ahead of the hub's
 
 UNSET: Final = Fault("clock_unset", "the time is on no clock that is set: send uptime in hello, or null")

@@ -31,13 +31,15 @@ class Doors:
     ``counts``: the store's cursor, and its readings of records up to an LSN by device and epoch. ``cursors``: the
     durable cursor of every follower that keeps something, but for mirrors. ``expire``: append the record (through,
     before, readings); its LSN. ``roll``: begin the next segment. ``mirrors``: the durable cursor of every mirror, which
-    is waited for no longer than ``Hold`` says.
+    is waited for no longer than ``Hold`` says. ``now``: hub time to expire by, us; less than the clock says while that
+    is ahead of all that is on record.
     """
 
     counts: Callable[[int], Awaitable[tuple[int, Mapping[Key, int]]]]
     cursors: Callable[[], Awaitable[Mapping[str, int]]]
     expire: Callable[[int, int, Mapping[Key, int]], int]
     roll: Callable[[], None]
+    now: Callable[[], int]
     mirrors: Callable[[], Awaitable[Mapping[str, int]]] | None = None
 
 
@@ -105,7 +107,7 @@ class Collector:
         if following <= base.lsn + 1:  # counted before, and then the hub was killed
             await self._remove(first)
             return True
-        before = self._clock.now() - self._retention
+        before = self._doors.now() - self._retention
         if self._count is None:
             count = SegmentCount(base.rows)
             await drive(count.steps(self._journal.directory, self._journal.files, first, following))

@@ -39,13 +39,16 @@ class Keeper:
         worker: Worker,
         failed: Callable[[Exception], None] = lambda exc: None,
         collector: Collector | None = None,
+        noted: Callable[[], None] = lambda: None,
     ) -> None:
-        """``failed`` is told the first of a row of failures, for the log."""
+        """``failed`` is told the first of a row of failures, for the log; ``noted`` is called at every look, to write
+        down what has to be from time to time."""
         self.problem: str | None = None
         self._journal = journal
         self._worker = worker
         self._failed = failed
         self._collector = collector
+        self._noted = noted
         self._sizes: dict[int, tuple[int, bool]] = {}  # of closed segments: bytes on disk, whether archived
         self._archived = self._failures = 0
 
@@ -68,6 +71,7 @@ class Keeper:
 
     async def look(self) -> None:
         """Do what is to be done now; raises what keeps it from that."""
+        self._noted()
         if self._collector is not None:
             await self._collector.look(self._drive, {first: size for first, (size, _) in self._sizes.items()})
         there = self._journal.on_disk.closed()

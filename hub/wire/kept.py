@@ -163,7 +163,8 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class ClockConfirmed:
-    """The hub's clock is right, somebody says, although records before this one are of a later time."""
+    """The hub's clock is right, somebody says, although records before this one are of a later time, or of one long
+    before. The hub itself says so only where nothing speaks against it: when no record has told the time for a day."""
 
     lsn: int
     by: str

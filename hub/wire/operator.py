@@ -130,7 +130,7 @@ VERBS: Final[dict[str, str]] = {
     "devices.enroll": "enrol",  # {device, labels?: {k: v}} -> {device, token}; again: a new one; admin if revoked
     "devices.revoke": "admin",  # {device} -> {device}
     "devices.label": "operator",  # {device, labels: {k: v or null}} -> DeviceInfo
-    "clock.trust": "admin",  # {} -> {behind: us}: the hub's clock is right although newer records are later
+    "clock.trust": "admin",  # {} -> {behind: us, ahead: us}: the hub's clock is right, whatever is on record
     "models.list": "viewer",  # {} -> [str]
     "models.show": "viewer",  # {model} -> Model.to_plain()
     "commands.list": "viewer",  # {devices?: [glob], states?: [str], limit?: int} -> [CommandInfo], newest first

@@ -215,8 +215,10 @@ def answer(truncated: bool = False) -> dict[str, Any]:
 
 
 async def test_hub_trust_clock_tells_what_was_confirmed_or_why_not(ask) -> None:
-    ran = await ask(hub(verbs={"clock.trust": {"behind": 3_600_000_000}}), "hub", "trust-clock", "-o", "json")
-    assert (ran.code, json.loads(ran.out)) == (0, {"behind_s": 3600.0})
+    ran = await ask(
+        hub(verbs={"clock.trust": {"behind": 3_600_000_000, "ahead": 0}}), "hub", "trust-clock", "-o", "json"
+    )
+    assert (ran.code, json.loads(ran.out)) == (0, {"behind_s": 3600.0, "ahead_s": 0.0})
     text = "the hub's clock is trusted: there is nothing to confirm"
     ran = await ask(hub(verbs={"clock.trust": raises("conflict", text)}), "hub", "trust-clock")
     assert (ran.code, ran.out, ran.err) == (1, "", f"telemetrio: {text}\n")

@@ -20,6 +20,7 @@ from tests.ingest.house import NOON, HandClock
 pytestmark = pytest.mark.trio
 
 HOUR = 3_600_000_000  # us
+DAY = 24 * HOUR
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "devices.show": {"device": "tank-1"},
     "devices.enroll": {"device": "tank-2"},
@@ -60,7 +61,9 @@ async def test_every_verb_is_answered(tmp_path: Path, autojump_clock: MockClock)
         assert set(answers["devices.enroll"]) == {"device", "token"}
 
 
-async def test_time_an_admin_confirms_a_clock_that_is_behind(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_time_an_admin_confirms_a_clock_that_is_behind_or_ahead(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     clock = HandClock()
     async with house(tmp_path, clock=clock) as hub, hub.operator() as admin, hub.operator("operator") as operator:
         with pytest.raises(HubFailure, match="nothing to confirm"):
@@ -68,8 +71,11 @@ async def test_time_an_admin_confirms_a_clock_that_is_behind(tmp_path: Path, aut
         hub.ingest.marks.newest = NOON + HOUR
         with pytest.raises(HubFailure, match="role admin"):
             await operator.call("clock.trust")
-        assert await admin.call("clock.trust") == {"behind": HOUR}
-        assert hub.ingest.clock_behind(clock.now()) == 0
+        assert await admin.call("clock.trust") == {"behind": HOUR, "ahead": 0}
+        assert hub.ingest.trust.behind(clock.now()) == 0
+        clock.time = hub.ingest.marks.newest + 10 * DAY
+        assert await admin.call("clock.trust") == {"behind": 0, "ahead": 10 * DAY}
+        assert hub.ingest.trust.ahead(clock.now()) == 0
         clock.time = 0
         with pytest.raises(HubFailure, match="never set"):
             await admin.call("clock.trust")

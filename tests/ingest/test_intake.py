@@ -303,20 +303,20 @@ async def test_time_a_clock_behind_the_newest_record_rejects_none_until_it_is_co
         hub.open().intake.keep(*row(1, NOON + hour))
         await hub.entries()
         clock.time = NOON
-        assert hub.ingest.clock_behind(NOON) == hour
+        assert hub.ingest.trust.behind(NOON) == hour
     async with house(files, clock) as hub:
-        assert hub.ingest.clock_behind(NOON) == hour, "over a restart"
+        assert hub.ingest.trust.behind(NOON) == hour, "over a restart"
         intake = hub.open(epoch=1, acked=0, first=1, next=2).intake
         assert intake.keep(*row(2, NOON + hour)).verdict.rejected == 0
         hub.ingest.confirm_clock("admin")
-        assert hub.ingest.clock_behind(NOON) == 0
+        assert hub.ingest.trust.behind(NOON) == 0
         (rejection,) = intake.keep(*row(3, NOON + hour)).verdict.rejections
         assert rejection.code == "future_time"
         hub.ingest.roll()
         await hub.entries()
     for _ in range(2):  # by the records, then by the marks
         async with house(files, clock) as hub:
-            assert hub.ingest.clock_behind(NOON) == 0
+            assert hub.ingest.trust.behind(NOON) == 0
             hub.ingest.roll()
             await hub.entries()
 
@@ -325,5 +325,5 @@ async def test_time_a_clock_that_was_never_set_is_not_trusted() -> None:
     clock = HandClock()
     clock.time = 5_000_000
     async with house(clock=clock) as hub:
-        assert hub.ingest.clock_behind(clock.time) > 0
+        assert hub.ingest.trust.behind(clock.time) > 0
         assert hub.open().intake.keep(*row(1, NOON)).verdict.rejected == 0

@@ -92,9 +92,12 @@ async def keeping(
     store: Store | None = None,
     writer: Writer | None = None,
     hold: Hold | None = None,
+    *,
+    doubting: bool = False,
     **journal_options: Any,
 ) -> AsyncIterator[Keeping]:
-    """A life of these rooms; the store forgets at its end."""
+    """A life of these rooms; the store forgets at its end. ``doubting``: the clock is held against the records, as in a
+    hub; otherwise a test may have it go on by weeks in between."""
     clock = clock or HandClock()
     marks = Marks()
     journal = Journal(
@@ -126,9 +129,11 @@ async def keeping(
 
         followers = Followers(journal, members)
         ledger = Ledger(journal, state, worker, counts, lambda device: None)
-        doors = Doors(counted, cursors, ingest.expire, ingest.roll, mirrors)
+        doors = Doors(
+            counted, cursors, ingest.expire, ingest.roll, ingest.trust.now if doubting else clock.now, mirrors
+        )
         collector = Collector(journal, worker, clock, retention, doors, hold or Hold())
-        keeper = Keeper(journal, worker, collector=collector)
+        keeper = Keeper(journal, worker, collector=collector, noted=ingest.note_clock)
         rooms = Keeping(
             files, clock, journal, ingest, Ink(journal), state, store, followers, ledger, collector, keeper
         )  # fmt: skip
@@ -146,6 +151,7 @@ async def segment_of_readings(rooms: Keeping, first_seq: int, count: int = 5) ->
     """Batches of two readings each at the clock's time, and the segment's end."""
     for seq in range(first_seq, first_seq + count):
         rooms.ink.keep(seq, Row(seq, rooms.clock.time + seq, [1.5, 2.5]), received=rooms.clock.time)
+    rooms.ingest.marks.saw(rooms.clock.time)  # as ingest does, which has not written these
     rooms.ink.roll()
     await rooms.journal.wait_durable(rooms.journal.appended)
 

@@ -1,0 +1,85 @@
+"""Time, retention: a clock that leaps ahead makes nothing expire until somebody says that it is right."""
+
+from pathlib import Path
+
+import pytest
+import trio.testing
+
+from hub.ingest.trust import LEAP
+from hub.journal.segments import segments
+from tests.journal.driving import DIRECTORY
+from tests.simulation.files import SimulatedFiles
+from tests.upkeep.keeping import DAY, HandClock, Keeping, keeping, segment_of_readings
+from tests.upkeep.test_retention import check
+
+pytestmark = pytest.mark.trio
+YEARS = 3_650 * DAY
+
+
+async def three_segments(rooms: Keeping) -> None:
+    """One every five days, ten readings each."""
+    for number in range(3):
+        await segment_of_readings(rooms, 1 + 5 * number)
+        rooms.clock.time += 5 * DAY
+    await rooms.settled()
+
+
+async def test_time_a_clock_ten_years_ahead_makes_nothing_expire(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    files, clock = SimulatedFiles(), HandClock()
+    async with keeping(files, tmp_path, clock=clock, doubting=True) as rooms:
+        await three_segments(rooms)
+        clock.time += YEARS  # while the hub runs
+        assert await check(rooms) == (30, 0)
+        await segment_of_readings(rooms, 16)
+        assert await check(rooms, 40) == (40, 0), "nor by records that were written by it"
+    for _ in range(2):  # restarted with the wrong clock, and again
+        async with keeping(files, tmp_path, clock=clock, doubting=True) as rooms:
+            assert rooms.ingest.trust.ahead(clock.time) >= YEARS
+            rooms.ingest.roll()
+            assert await check(rooms, 40) == (40, 0)
+            assert segments(DIRECTORY, files)[0] == 1
+    clock.time -= YEARS  # set right
+    async with keeping(files, tmp_path, clock=clock, doubting=True) as rooms:
+        assert (rooms.ingest.trust.ahead(clock.time), rooms.ingest.trust.behind(clock.time)) == (0, 0)
+        assert await check(rooms, 40) == (40, 0)
+        for _ in range(3):
+            clock.time += 6 * DAY
+            await rooms.settled()
+        assert await check(rooms, 40) == (30, 10), "and what is too old expires as ever"
+
+
+async def test_time_what_is_too_old_expires_once_a_clock_that_is_ahead_is_confirmed(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    files, clock = SimulatedFiles(), HandClock()
+    async with keeping(files, tmp_path, clock=clock, doubting=True) as rooms:
+        await three_segments(rooms)
+    clock.time += 60 * DAY  # the hub was off for so long
+    async with keeping(files, tmp_path, clock=clock, doubting=True) as rooms:
+        await segment_of_readings(rooms, 16)
+        assert await check(rooms, 40) == (40, 0)
+        rooms.ingest.confirm_clock("admin")
+        assert await check(rooms, 40) == (10, 30)
+    async with keeping(files, tmp_path, clock=clock, doubting=True) as rooms:
+        assert rooms.ingest.trust.ahead(clock.time) == 0
+        assert await check(rooms, 40) == (10, 30)
+
+
+async def test_time_a_hub_that_runs_for_weeks_without_a_record_is_not_doubted(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    files, clock = SimulatedFiles(), HandClock()
+    async with keeping(files, tmp_path, clock=clock, doubting=True) as rooms:
+        await segment_of_readings(rooms, 1)
+        for _ in range(20):
+            clock.time += DAY
+            await rooms.settled()
+            assert rooms.ingest.trust.ahead(clock.time) == 0
+    clock.time += LEAP
+    async with keeping(files, tmp_path, clock=clock, doubting=True) as rooms:
+        assert rooms.ingest.trust.ahead(clock.time) == 0, "nor over a restart"
+        await rooms.settled()
+        clock.time += 4 * DAY
+        assert await check(rooms, 10) == (0, 10)
