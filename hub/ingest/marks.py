@@ -267,3 +267,11 @@ class Marks:
                 continue
             self.apply(entry, payload[-entry.size :] if isinstance(entry, Kept) else None)
         return unreadable
+
+
+def newest_in(snapshot: bytes) -> int:
+    """``newest`` of marks as they are written, without reading the rest; ValueError when it is of another version."""
+    version, newest, _ = snapshot.split(b",", 2)
+    if version != b"[1":
+        raise ValueError("marks of another version")
+    return int(newest)

@@ -15,6 +15,7 @@ from hub.journal import Journal
 from hub.journal.archive import archive_path
 from hub.journal.segments import segment_path
 from hub.ports import Clock, Worker
+from hub.upkeep.beginnings import Beginnings
 from hub.upkeep.collected import Collected, SegmentCount, read_collected, write_collected
 
 SECOND: Final = 1_000_000  # us
@@ -74,6 +75,8 @@ class Collector:
         self._sizes: Mapping[int, int] = {}
         self._base: Collected | None = None  # read at the first look
         self._count: SegmentCount | None = None  # of the oldest segment
+        self._came_by: int | None = None  # us; all of the oldest segment did, where its own times cannot be
+        self._looked = 0  # for that, when this was the newest segment
         self._gone: int | None = None  # LSN after which nothing of the oldest segment is in a store any more
         self._told = journal.appended  # the last record of an expiry is not above it
         self._segment = 0
@@ -107,12 +110,13 @@ class Collector:
         if following <= base.lsn + 1:  # counted before, and then the hub was killed
             await self._remove(first)
             return True
-        before = self._doors.now() - self._retention
+        now = self._doors.now()
+        before = now - self._retention
         if self._count is None:
             count = SegmentCount(base.rows)
             await drive(count.steps(self._journal.directory, self._journal.files, first, following))
             self._count = count
-        newest = self._count.newest
+        newest = await self._newest(drive, self._count, following, now)
         if newest >= before or not await self._expired(following - 1, before):
             return False
         if await self._held_back(following - 1, before - newest) or self._journal.on_disk.pinned:
@@ -126,6 +130,19 @@ class Collector:
         reach("collect")
         await self._remove(first)
         return True
+
+    async def _newest(self, drive: Drive, count: SegmentCount, following: int, now: int) -> int:
+        """When the newest reading of the oldest segment was, us. A time after ``now`` never was: it came while a clock
+        was ahead, and everything in the segment came before a later one began."""
+        if count.newest <= now:
+            return count.newest
+        if self._came_by is None and self._looked != self._journal.segment:
+            self._looked = self._journal.segment
+            firsts = [first for first in self._journal.on_disk.segments if first >= following]
+            beginnings = Beginnings()
+            await drive(beginnings.steps(self._journal.directory, self._journal.files, firsts, now))
+            self._came_by = beginnings.time
+        return count.newest if self._came_by is None else min(count.newest, self._came_by)
 
     async def _expired(self, through: int, before: int) -> bool:
         """Whether nothing up to ``through`` is in a store any more, nor needed by anybody; else see to it."""
@@ -151,7 +168,8 @@ class Collector:
         return sum(self._sizes.get(first, 0) for first in waiting) <= self._hold.size
 
     async def _remove(self, first: int) -> None:
-        self._count = self._gone = None  # they are of this segment
+        self._count = self._gone = self._came_by = None  # they are of this segment
+        self._looked = 0
         await self._worker.run(self._unlink, first)
         self._journal.on_disk.collected(first)
         self.segments += 1

@@ -67,6 +67,36 @@ async def test_time_what_is_too_old_expires_once_a_clock_that_is_ahead_is_confir
         assert await check(rooms, 40) == (10, 30)
 
 
+@pytest.mark.parametrize("believed", [True, False])
+async def test_time_what_came_while_the_clock_was_ahead_holds_nothing_back_for_long(
+    believed: bool, autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """Its times are those of the hub, because the devices had none. Believed is a clock that was ahead from the first
+    record on; it is confirmed when it is set right."""
+    files, clock = SimulatedFiles(), HandClock()
+    async with keeping(files, tmp_path, clock=clock, doubting=True) as rooms:
+        if not believed:
+            await segment_of_readings(rooms, 1)
+        clock.time += YEARS
+        await segment_of_readings(rooms, 6)
+        clock.time += 40 * DAY
+        await segment_of_readings(rooms, 11)  # when they had been ahead for long
+        there = 20 if believed else 30
+        assert await check(rooms, there) == (there, 0)
+        clock.time -= YEARS
+        if believed:
+            rooms.ingest.confirm_clock("admin")
+        else:
+            clock.time -= 38 * DAY
+        assert (rooms.ingest.trust.ahead(clock.time), rooms.ingest.trust.behind(clock.time)) == (0, 0)
+        assert await check(rooms, there) == (there, 0)
+        for number in range(6):
+            await segment_of_readings(rooms, 16 + 5 * number)
+            clock.time += 6 * DAY
+            await rooms.settled()
+        assert (await check(rooms, there + 60))[0] == 50, "five of the last six segments are younger than 30 days"
+
+
 async def test_time_a_hub_that_runs_for_weeks_without_a_record_is_not_doubted(
     autojump_clock: trio.testing.MockClock, tmp_path: Path
 ) -> None:
