@@ -11,6 +11,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from hub.followers.tally import Key, Tally, touched
+from hub.ingest.times import AHEAD, FUTURE
 from hub.journal import Search
 from hub.journal.archive import open_segment
 from hub.journal.segments import SegmentReader
@@ -67,7 +68,7 @@ def write_collected(directory: Path, files: Files, collected: Collected) -> None
 
 
 class SegmentCount:
-    """Counts one closed segment. Go through ``steps`` first. ``newest``: us; no reading in it counts for later."""
+    """Counts one closed segment. Go through ``steps`` first. ``newest``: us; no reading in it is of a later time."""
 
     def __init__(self, base: Mapping[Key, AccountRow]) -> None:
         self.newest = 0
@@ -100,12 +101,14 @@ def _entry(record: tuple[int, bytes], births: dict[int, Any], search: Search) ->
 
 
 def _age(entry: Entry) -> int:
-    """When the newest of it was: readings by their own time, but never later than they came; else when it came."""
-    received = getattr(entry, "received", 0)
-    if isinstance(entry, Kept) and isinstance(entry.body, Row | Columns) and entry.verdict.accepted:
-        times = resolved_times(entry)
-        return min(int(times.max()), received) if len(times) else received
-    return int(received)
+    """When the newest of it was: readings by their own time, else when it came. A time is later than that where the
+    hub's clock was behind; not where the clock was fit to reject such times."""
+    received = int(getattr(entry, "received", 0))
+    if not isinstance(entry, Kept) or not isinstance(entry.body, Row | Columns) or not entry.verdict.accepted:
+        return received
+    newest = int(resolved_times(entry).max())
+    judged = any(rejection.code == FUTURE.code for rejection in entry.verdict.rejections)
+    return min(newest, received + AHEAD) if judged else newest
 
 
 def _plain(row: AccountRow) -> list[Any]:

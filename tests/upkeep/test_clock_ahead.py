@@ -7,6 +7,7 @@ import trio.testing
 
 from hub.ingest.trust import LEAP
 from hub.journal.segments import segments
+from hub.wire.messages import Row
 from tests.journal.driving import DIRECTORY
 from tests.simulation.files import SimulatedFiles
 from tests.upkeep.keeping import DAY, HandClock, Keeping, keeping, segment_of_readings
@@ -95,6 +96,21 @@ async def test_time_what_came_while_the_clock_was_ahead_holds_nothing_back_for_l
             clock.time += 6 * DAY
             await rooms.settled()
         assert (await check(rooms, there + 60))[0] == 50, "five of the last six segments are younger than 30 days"
+
+
+async def test_time_what_came_while_the_clock_was_never_set_is_judged_by_its_own_time(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    files, clock = SimulatedFiles(), HandClock()
+    async with keeping(files, tmp_path, clock=clock, doubting=True) as rooms:
+        now, clock.time = clock.time, 5_000_000
+        for seq in range(1, 6):
+            rooms.ink.keep(seq, Row(seq, now + seq, [1.5, 2.5]), received=clock.time)
+        rooms.ink.roll()
+        clock.time = now + DAY
+        assert await check(rooms, 10) == (10, 0)
+        clock.time = now + 31 * DAY
+        assert await check(rooms, 10) == (0, 10)
 
 
 async def test_time_a_hub_that_runs_for_weeks_without_a_record_is_not_doubted(
