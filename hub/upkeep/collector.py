@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from hub.crashpoints import reach
 from hub.followers.tally import Key
+from hub.ingest.trust import FIRST
 from hub.journal import Journal
 from hub.journal.archive import archive_path
 from hub.journal.segments import segment_path
@@ -132,9 +133,9 @@ class Collector:
         return True
 
     async def _newest(self, drive: Drive, count: SegmentCount, following: int, now: int) -> int:
-        """When the newest reading of the oldest segment was, us. A time after ``now`` never was: it came while a clock
-        was ahead, and everything in the segment came before a later one began."""
-        if count.newest <= now:
+        """When the newest reading of the oldest segment was, us. A time after ``now``, or before there was a hub, never
+        was: it is of a clock that was ahead, or not set. But all of the segment came before a later one began."""
+        if FIRST <= count.newest <= now or not count.newest:
             return count.newest
         if self._came_by is None and self._looked != self._journal.segment:
             self._looked = self._journal.segment
@@ -142,7 +143,7 @@ class Collector:
             beginnings = Beginnings()
             await drive(beginnings.steps(self._journal.directory, self._journal.files, firsts, now))
             self._came_by = beginnings.time
-        return count.newest if self._came_by is None else min(count.newest, self._came_by)
+        return now if self._came_by is None else self._came_by
 
     async def _expired(self, through: int, before: int) -> bool:
         """Whether nothing up to ``through`` is in a store any more, nor needed by anybody; else see to it."""

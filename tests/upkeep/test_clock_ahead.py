@@ -113,6 +113,22 @@ async def test_time_what_came_while_the_clock_was_never_set_is_judged_by_its_own
         assert await check(rooms, 10) == (0, 10)
 
 
+async def test_time_readings_without_a_time_that_came_before_the_clock_was_set_do_not_expire_once_it_is(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    files, clock = SimulatedFiles(), HandClock()
+    async with keeping(files, tmp_path, clock=clock, doubting=True) as rooms:
+        now, clock.time = clock.time, 5_000_000
+        await segment_of_readings(rooms, 1)
+        clock.time = now
+        for number in range(4):
+            await segment_of_readings(rooms, 6 + 5 * number)
+            clock.time += 7 * DAY
+            assert await check(rooms, 20 + 10 * number) == (20 + 10 * number, 0)
+        clock.time += 4 * DAY
+        assert await check(rooms, 50) == (30, 20), "with those that came when it had just been set"
+
+
 async def test_time_a_hub_that_runs_for_weeks_without_a_record_is_not_doubted(
     autojump_clock: trio.testing.MockClock, tmp_path: Path
 ) -> None:
