@@ -18,7 +18,7 @@ from hub.wire.records import pack_born, pack_epoch, pack_gap, pack_kept, pack_ma
 from tests.simulation.files import SimulatedFiles
 
 METRICS = (Declared("flow", "m3/s", "float64"), Declared("pressure", "Pa", "float64"))
-T0 = 1_790_000_000_000_000
+T0 = 2_000_000_000_000_000  # us; long after the release
 
 
 @dataclass

@@ -20,7 +20,7 @@ from tests.journal.driving import DIRECTORY
 from tests.simulation.files import SimulatedFiles
 
 LOG = "a" * 32
-NOON = 1_750_000_000_000_000  # us; a day in June 2025
+NOON = 2_000_000_000_000_000  # us; a day in May 2033: no clock of a test is to be behind the release
 
 MODEL = Model(
     "station",

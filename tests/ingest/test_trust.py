@@ -1,20 +1,31 @@
 """Time: when the hub's own clock is fit to judge by."""
 
+import re
+from datetime import UTC, datetime
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.ingest.trust import DAY, FIRST, LEAP, newer
+from hub.ingest.trust import BUILT, DAY, FIRST, LEAP, newer
 from hub.standing import Standing
 from hub.wire.messages import Dropped
 from tests.ingest.house import NOON, HandClock, house, row
 from tests.journal.driving import simulate
 from tests.simulation.files import SimulatedFiles
 
+CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
 YEARS = 3_650 * DAY
 HOUR = DAY // 24
+
+
+def test_time_the_build_date_is_that_of_the_newest_release() -> None:
+    built = datetime.fromtimestamp(BUILT / 1e6, UTC)
+    assert built <= datetime.now(UTC), "a hub that is built tomorrow trusts no clock of today"
+    if released := re.findall(r"^## .* - (\d{4}-\d\d-\d\d)$", CHANGELOG.read_text(), re.MULTILINE):
+        assert built.date().isoformat() == max(released)
 
 
 @pytest.mark.parametrize(
