@@ -13,8 +13,8 @@ import numpy.typing as npt
 from hub.control.tracks import Reading, Shape, Track
 from hub.model import Model
 from hub.wire.kept import Birth, Entry, Kept, Retried
-from hub.wire.messages import TIME_UNKNOWN, Array, Columns, Declared, Offsets, Row, Value
-from hub.wire.rows import accepted_mask, resolved_times
+from hub.wire.messages import TIME_UNKNOWN, Array, Columns, Declared, Offsets, Regular, Row, Value
+from hub.wire.rows import accepted_mask, resolved_times, row_count
 
 SHAPES: Final = 4096  # different births that are kept compiled; fleets have a few, strangers may have many
 
@@ -162,15 +162,11 @@ def _merge_columns(track: Track, kept: Kept, body: Columns) -> bool:
 
 def _last_row(kept: Kept, body: Columns) -> int:
     """Index of the row that is latest by min(time, receive time), then row; -1 when there is none."""
-    times = body.times
-    if isinstance(times, Offsets):
-        offsets = times.offsets
-        if len(offsets) and offsets[-1] < offsets.max():
-            return _last_of(np.minimum(resolved_times(kept), kept.received))
-        return len(offsets) - 1
-    if times.step < 0 and times.rows:
+    times, rows = body.times, row_count(body)
+    rising = times.step >= 0 if isinstance(times, Regular) else not rows or times.offsets[-1] == times.offsets.max()
+    if rows and (kept.base or not rising):  # with a base it may be of two clocks: which is ahead, its times do not tell
         return _last_of(np.minimum(resolved_times(kept), kept.received))
-    return times.rows - 1
+    return rows - 1
 
 
 def _last_accepted(kept: Kept, index: int, column: "Array | list[Value]") -> int:
@@ -193,7 +189,9 @@ def _last_of(times: npt.NDArray[np.int64]) -> int:
 
 
 def _time_at(kept: Kept, body: Columns, row: int) -> int:
+    if kept.base:
+        return int(resolved_times(kept)[row])
     times = body.times
     if isinstance(times, Offsets):
-        return kept.base + (times.base or 0) + int(times.offsets[row])
-    return kept.base + (times.start or 0) + row * times.step
+        return (times.base or 0) + int(times.offsets[row])
+    return (times.start or 0) + row * times.step

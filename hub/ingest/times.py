@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.ingest.limits import Fault
-from hub.wire.messages import GOOD, TIME_UNKNOWN, Offsets, Regular
+from hub.wire.messages import GOOD, TIME_UNKNOWN, Columns, Offsets, Regular
+from hub.wire.rows import UPTIME_END, based, said_times
 
 SECOND: Final = 1_000_000  # us
-UPTIME_END: Final = 2**28 * SECOND  # times below it are on the device's uptime clock: 8.5 years of uptime
 EARLIEST: Final = 946_684_800 * SECOND  # 2000-01-01: no clock that was ever set says less
 AHEAD: Final = 300 * SECOND  # how far a device's clock may be ahead of the hub's
 
@@ -30,7 +30,8 @@ class Now(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """``base`` is to be added to the times of the batch, or the time of its first row where they are unknown."""
+    """``base`` is to be added to those times of the batch that are on the uptime clock, or the time of its first row
+    where they are unknown."""
 
     base: int
     quality: int
@@ -57,8 +58,9 @@ def judge_time(time: int | None, now: Now) -> Timed:
     return Timed(base, GOOD)
 
 
-def judge_times(times: Regular | Offsets, now: Now) -> Timed:
+def judge_times(batch: Columns, now: Now) -> Timed:
     """The times of columns; each fault names its rows."""
+    times = batch.times
     if times[0] is None:
         return Timed(now.received, TIME_UNKNOWN)
     first, last = _extent(times)
@@ -67,11 +69,13 @@ def judge_times(times: Regular | Offsets, now: Now) -> Timed:
         if now.uptime_base is None:
             return Timed(0, GOOD, (UNSET,))
         base = now.uptime_base
-    elif first < UPTIME_END:
-        return Timed(0, GOOD, _faults(_rows(times), now))
+    elif last < 0:
+        return Timed(0, GOOD, (UNSET,))
+    elif first < UPTIME_END:  # of two clocks, or of one and none
+        return Timed(now.uptime_base or 0, GOOD, _faults(said_times(batch), now))
     if not now.trusted or (first + base >= max(EARLIEST, now.oldest) and last + base <= now.received + AHEAD):
         return Timed(base, GOOD)
-    return Timed(base, GOOD, _faults(_rows(times) + base, now))
+    return Timed(base, GOOD, _faults(said_times(batch), now))
 
 
 def _extent(times: Regular | Offsets) -> tuple[int, int]:
@@ -82,17 +86,10 @@ def _extent(times: Regular | Offsets) -> tuple[int, int]:
     return start + int(times.offsets.min()), start + int(times.offsets.max())
 
 
-def _rows(times: Regular | Offsets) -> npt.NDArray[np.int64]:
-    """Times as they stand in the batch; the decoder has seen to it that they fit."""
-    start = times[0] or 0
-    if isinstance(times, Regular):
-        return np.arange(times.rows, dtype=np.int64) * times.step + start
-    return times.offsets.astype(np.int64) + start
-
-
-def _faults(rows: npt.NDArray[np.int64], now: Now) -> tuple[Fault, ...]:
-    """Where a batch mixes clocks, the rows on the uptime clock are on none: one base serves a whole batch."""
-    unset = rows < UPTIME_END
+def _faults(said: npt.NDArray[np.int64], now: Now) -> tuple[Fault, ...]:
+    """The rows that are wrong; ``said``: times as they stand in the batch."""
+    rows = based(said, now.uptime_base or 0)
+    unset = said < (UPTIME_END if now.uptime_base is None else 0)
     found = [UNSET._replace(rows=unset)]
     if now.trusted:
         found.append(PAST._replace(rows=(rows < EARLIEST) & ~unset))

@@ -126,7 +126,7 @@ class Judge:
         return Fault("bad_index", f"index {index}: hello declared {len(self._limits)} metrics")
 
     def _columns(self, batch: Columns, now: Now) -> Judged:
-        base, quality, late = judge_times(batch.times, now)
+        base, quality, late = judge_times(batch, now)
         rows = row_count(batch)
         readings = sum(_present(values) for _, values in batch.columns)
         if len(late) == 1 and (late[0].rows is None or late[0].rows.all()):

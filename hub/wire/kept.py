@@ -37,8 +37,8 @@ NOTHING = Verdict(0, (), 0)
 
 
 class Kept(NamedTuple):
-    """A batch that is here. Its times are resolved: ``base`` is what to add to the times in ``body`` (us), and where
-    ``verdict.quality`` is TIME_UNKNOWN, row ``i`` is at ``base + i``."""
+    """A batch that is here. Its times are resolved: ``base`` is what to add to the times in ``body`` that are on the
+    uptime clock (us), and where ``verdict.quality`` is TIME_UNKNOWN, row ``i`` is at ``base + i``."""
 
     lsn: int
     birth: Birth

@@ -1,10 +1,14 @@
 """The one place that turns what was kept into arrays: which time each row has, and which readings were accepted."""
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
 from hub.wire.kept import Kept, Verdict
 from hub.wire.messages import TIME_UNKNOWN, Batch, Columns, Event, Regular, Row
+
+UPTIME_END: Final = 2**28 * 1_000_000  # us; times in [0, this) are on the device's uptime clock: 8.5 years of uptime
 
 
 def row_count(body: Batch) -> int:
@@ -25,11 +29,25 @@ def resolved_times(kept: Kept) -> npt.NDArray[np.int64]:
         return np.array([kept.base + (body.time or 0)], dtype=np.int64)
     if type(body) is not Columns:
         return np.empty(0, dtype=np.int64)
+    return based(said_times(body), kept.base)
+
+
+def said_times(body: Columns) -> npt.NDArray[np.int64]:
+    """Times of the rows as they stand in the batch; the decoder has seen to it that they fit."""
     times = body.times
     if isinstance(times, Regular):
-        steps = np.arange(times.rows, dtype=np.int64) * times.step
-        return steps + (kept.base + (times.start or 0))
-    return times.offsets.astype(np.int64) + (kept.base + (times.base or 0))
+        return np.arange(times.rows, dtype=np.int64) * times.step + (times.start or 0)
+    return times.offsets.astype(np.int64) + (times.base or 0)
+
+
+def based(times: npt.NDArray[np.int64], base: int) -> npt.NDArray[np.int64]:
+    """Times as a batch says them, with ``base`` added to those on the uptime clock of the device: its clock may be set
+    in the middle of a batch."""
+    if not base or not len(times):
+        return times
+    if times.min() >= 0 and times.max() < UPTIME_END:
+        return times + base
+    return np.where((times >= 0) & (times < UPTIME_END), times + base, times)
 
 
 def event_time(kept: Kept) -> int:

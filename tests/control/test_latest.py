@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from hub.control.live import Live
 from hub.wire.kept import Kept, Verdict
 from hub.wire.messages import GOOD, TIME_UNKNOWN, Columns, Offsets, Regular, Rejection, Row
-from hub.wire.rows import accepted_mask, resolved_times
+from hub.wire.rows import UPTIME_END, accepted_mask, resolved_times
 from tests.control.making import birth, models
 
 SMALL = st.integers(11, 16)
+VERGE = SMALL.map(lambda at: at + UPTIME_END - 27)  # SMALL on from there is on either clock
 VALUES = st.one_of(st.none(), st.floats(-9, 9))
 
 
@@ -25,7 +26,9 @@ def bodies(draw: Any) -> Any:
         st.one_of(
             st.builds(Regular, SMALL, st.integers(-1, 2), st.just(n)),
             st.builds(
-                Offsets, SMALL, st.lists(SMALL, min_size=n, max_size=n).map(lambda at: np.array(at, dtype="<i4"))
+                Offsets,
+                st.one_of(SMALL, VERGE),
+                st.lists(SMALL, min_size=n, max_size=n).map(lambda at: np.array(at, dtype="<i4")),
             ),
         )
     )
@@ -54,7 +57,8 @@ def kepts(draw: Any, lsn: int = 1) -> Kept:
     )
     quality = draw(st.sampled_from([GOOD, GOOD, TIME_UNKNOWN]))
     return Kept(
-        0, BIRTH, draw(st.integers(1, 2)), draw(st.integers(1, 50)), draw(SMALL), draw(st.integers(0, 2)), 0,
+        0, BIRTH, draw(st.integers(1, 2)), draw(st.integers(1, 50)),
+        draw(st.one_of(SMALL, VERGE.map(lambda at: at + 13))), draw(st.sampled_from([0, 0, 2, 9])), 0,
         Verdict(9, tuple(rejections), quality), body, 0, 0,
     )  # fmt: skip
 
@@ -91,3 +95,14 @@ def test_time_latest_is_the_maximum_of_its_definition(entries: list[Kept], group
     for at in range(0, len(entries), group):
         live.publish(entries[at : at + group])
     assert {reading[0]: reading for reading in live.latest("pump-1")} == defined(entries)
+
+
+def test_time_latest_of_a_batch_of_two_clocks_is_by_what_they_come_to() -> None:
+    times = Offsets(0, np.array([50, UPTIME_END], dtype=np.int64))
+    kept = Kept(
+        1, BIRTH, 1, 1, 2 * UPTIME_END, UPTIME_END, 0, Verdict(2, (), GOOD),
+        Columns(1, times, [(0, np.array([1.5, 2.5]))]), 0, 0,
+    )  # fmt: skip
+    live = Live(models)
+    live.publish([kept])
+    assert live.latest("pump-1") == [["flow", UPTIME_END + 50, 1.5, GOOD]]

@@ -1,5 +1,6 @@
 """One link's door to the journal."""
 
+import numpy as np
 import pytest
 import trio
 import trio.testing
@@ -8,7 +9,7 @@ from hub.ingest.credit import Credit
 from hub.ingest.ingest import Superseded
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.kept import Born, EpochGiven, Gap, Kept, Marked
-from hub.wire.messages import GOOD, MAX_FRAME, REWOUND, TIME_UNKNOWN, Dropped, Event, Malformed
+from hub.wire.messages import GOOD, MAX_FRAME, REWOUND, TIME_UNKNOWN, Columns, Dropped, Event, Malformed, Offsets
 from hub.wire.rows import resolved_times
 from tests.ingest.house import LOG, NOON, HandClock, framed, house, row
 from tests.journal.driving import DIRECTORY
@@ -216,6 +217,18 @@ async def test_times_on_the_uptime_clock_are_resolved_once() -> None:
         assert resolved_times(kept).tolist() == [NOON + 1_000_000]
         unknown = intake.keep(*row(2, None))
         assert (unknown.verdict.quality, resolved_times(unknown).tolist()) == (TIME_UNKNOWN, [NOON + 5_000_000])
+
+
+async def test_time_of_a_clock_that_is_set_in_the_middle_of_a_batch_is_resolved_for_each_row() -> None:
+    async with house() as hub:
+        intake = hub.open(uptime=60_000_000).intake
+        times = Offsets(0, np.array([60_000_000, 61_000_000, NOON + 2_000_000, -1], np.int64))
+        kept = intake.keep(*framed(Columns(1, times, [(0, np.array([20.5, 21.0, 21.5, 22.0]))])))
+        (rejection,) = kept.verdict.rejections
+        assert (rejection.code, rejection.first, rejection.readings) == ("clock_unset", 3, 1)
+        (read,) = await hub.kept()
+        for entry in (kept, read):
+            assert resolved_times(entry).tolist()[:3] == [NOON, NOON + 1_000_000, NOON + 2_000_000]
 
 
 async def test_no_time_is_rejected_while_the_hubs_own_clock_is_behind_its_newest_record() -> None:

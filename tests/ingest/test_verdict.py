@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.ingest.times import AHEAD, EARLIEST, UPTIME_END, Now
+from hub.ingest.times import AHEAD, EARLIEST, Now
 from hub.ingest.verdict import Judge, Judged, check_birth
 from hub.model import Metric, Model, ValueType
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.messages import GOOD, TIME_UNKNOWN, Columns, Declared, Offsets, Regular, Row
-from hub.wire.rows import accepted_mask
+from hub.wire.rows import UPTIME_END, accepted_mask
 from tests.ingest.house import DECLARED, MODEL, NOON, hello
 
 TEMPERATURE, GUST, COUNT, POWER, DOOR, NOTE, STRANGE = range(7)
@@ -112,9 +112,24 @@ def test_late_rows_of_columns_are_rejected_in_every_column_and_once() -> None:
     assert (judged.verdict.received, judged.verdict.accepted) == (5, 2)
 
 
-def test_columns_that_mix_clocks_are_unset_where_they_are_on_uptime() -> None:
-    offsets = Offsets(0, np.array([5, NOON], np.int64))
-    assert codes(of_columns([(0, np.array([1.0, 2.0]))], offsets, UP)) == [(0, "clock_unset", 0, 1)]
+def test_time_of_columns_whose_clock_is_set_in_the_middle_each_is_judged_by_its_own_clock() -> None:
+    said = np.array([-1, HOUR - 1, HOUR + AHEAD + 1, NOON, NOON + AHEAD + 1, -5, 0], np.int64)
+    values = [(0, np.arange(7.0))]
+    judged = of_columns(values, Offsets(0, said), UP)
+    assert judged.base == NOON - HOUR
+    unset = [(0, "clock_unset", 0, 1), (0, "clock_unset", 5, 1)]
+    assert sorted(codes(judged)) == sorted([*unset, (0, "future_time", 2, 1), (0, "future_time", 4, 1)])
+    judged = of_columns(values, Offsets(0, said), NOW)  # hello had no uptime
+    assert judged.base == 0
+    unset = [(0, "clock_unset", 0, 3), (0, "clock_unset", 5, 2)]
+    assert sorted(codes(judged)) == sorted([*unset, (0, "future_time", 4, 1)])
+
+
+def test_time_of_regular_columns_may_go_from_the_uptime_clock_to_the_other() -> None:
+    judged = of_columns([(0, np.array([1.0, 2.0]))], Regular(HOUR, NOON - HOUR, 2), UP)
+    assert (codes(judged), judged.base) == ([], NOON - HOUR)
+    judged = of_columns([(0, np.array([1.0, 2.0]))], Regular(NOON, -NOON - 1, 2), UP)
+    assert (codes(judged), judged.base) == ([(0, "clock_unset", 1, 1)], NOON - HOUR)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from hub.wire.kept import (
     Retried,
     Verdict,
 )
-from hub.wire.rows import accepted_mask, event_time, resolved_times, row_count
+from hub.wire.rows import UPTIME_END, accepted_mask, event_time, resolved_times, row_count
 from tests.wire import strategies as draw
 from tests.wire.same import same
 
@@ -184,6 +184,8 @@ def test_times_are_resolved_once() -> None:
     assert resolved_times(_kept(m.Columns(1, m.Regular(5, 10, 3), []), 100)).tolist() == [105, 115, 125]
     offsets = m.Offsets(5, np.array([0, 250], "u1"))
     assert resolved_times(_kept(m.Columns(1, offsets, []), 100)).tolist() == [105, 355]
+    mixed = m.Columns(1, m.Offsets(0, np.array([-1, 0, UPTIME_END - 1, UPTIME_END], "i8")), [])
+    assert resolved_times(_kept(mixed, 100)).tolist() == [-1, 100, UPTIME_END + 99, UPTIME_END]
     unknown = m.Columns(1, m.Regular(None, 10, 3), [])
     assert resolved_times(_kept(unknown, 100, m.TIME_UNKNOWN)).tolist() == [100, 101, 102]
     assert resolved_times(_kept(m.Reported(1, {}))).tolist() == []
