@@ -8,7 +8,7 @@ from hub.control.errors import ControlRefused
 from hub.control.router import Router
 from hub.doors import StoreDoor
 from hub.followers.loop import Followers
-from hub.ingest.ingest import Ingest
+from hub.ingest.ingest import FOR_EVER, Ingest
 from hub.ingest.trust import BUILT, DAY
 from hub.journal import Journal
 from hub.ports import Clock
@@ -63,7 +63,7 @@ class Standing:
     def _of_the_clock(self) -> list[str]:
         now = self._clock.now()
         trust = self._ingest.trust
-        if ahead := trust.ahead(now):
+        if (ahead := trust.ahead(now)) and self._ingest.kept_for != FOR_EVER:
             return [
                 f"the hub's clock is {ahead / DAY:.0f} days ahead of its newest record, so nothing expires by it. Set "
                 "it; if it is right (the hub was off for so long), 'telemetrio hub trust-clock' says so"

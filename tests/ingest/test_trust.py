@@ -92,6 +92,8 @@ async def test_time_health_says_what_is_wrong_with_the_clock() -> None:
         assert standing.cautions() == []
         hub.open().intake.keep(*row(1))
         clock.time = NOON + YEARS
+        assert standing.cautions() == [], "nothing expires in this hub anyway"
+        hub.ingest.kept_for = 30 * DAY
         (ahead,) = standing.cautions()
         assert "3650 days ahead of its newest record, so nothing expires by it" in ahead
         clock.time = NOON - HOUR
