@@ -29,11 +29,13 @@ async def check(world: "World") -> None:
     aside: dict[str, list[int]] = defaultdict(list)
     for _, one in house.rooms.quarantine.state.quarantine.list(None, 1_000_000):
         aside[one.device].append(int(one.value))
-    oldest = world.keeper.clock.now() - parse_duration(RETENTION)
+    oldest = world.keeper.clock.now() - world.keeper.clock.offset - parse_duration(RETENTION)
     there = set(store._readings)
     early = [one for one in store.ever() if one not in there and (not world.keeper.retention or one.time >= oldest)]
     if early:
         problems.append(f"{len(early)} readings expired too early: {early[:TOLD]}")
+    if store.expired_before > oldest:
+        problems.append(f"what is before {store.expired_before} expired, though nothing above {oldest} is too old")
     for place in world.places:
         _compare(world, place, by_device[place.name], aside[place.name])
     for entry in await house.rooms.ledger(None):

@@ -14,6 +14,7 @@ from hub.followers.loop import _Following
 from hub.followers.tally import Key
 from hub.ingest.ingest import Ingest, Opening
 from hub.ingest.intake import Intake
+from hub.ingest.trust import Trust
 from hub.journal import Journal
 from hub.journal.writer import SegmentWriter
 from hub.upkeep.collector import Collector
@@ -186,6 +187,13 @@ def number_reused() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def clock_believed() -> Iterator[None]:
+    """What is too old is told by the hub's clock, wherever that has leapt to."""
+    with mock.patch.object(Trust, "believed", lambda self, now: now):
+        yield
+
+
 PLANTS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "ack-before-sync": ack_before_sync,
     "apply-before-sync": apply_before_sync,
@@ -197,5 +205,6 @@ PLANTS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "window-ignored": window_ignored,
     "takeover-race": takeover_race,
     "number-reused": number_reused,
+    "clock-believed": clock_believed,
 }
 NONE: Final[Callable[[], AbstractContextManager[None]]] = nullcontext

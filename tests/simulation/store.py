@@ -24,13 +24,14 @@ class SimulatedStore(MemoryStore):
         self._path, self._files = path, files
         self._file: File | None = None
         self._gone: list[Reading] = []  # expired
+        self.expired_before = 0  # us: by the records that it took, no time of a reading that expired is above it
 
     def open(self) -> int:
         """Read, write what is intact anew, make it durable; the cursor."""
         if self._file is not None:
             return super().open()
         MemoryStore.__init__(self)
-        self._gone = []
+        self._gone, self.expired_before = [], 0
         try:
             self._files.make_directory(self._path.parent)
             there = self._path.name in self._files.list(self._path.parent)
@@ -61,7 +62,8 @@ class SimulatedStore(MemoryStore):
     def _take(self, entries: Sequence[Entry], cursor: int) -> None:
         before = self._readings
         super().take(entries, cursor)
-        if any(type(entry) is Expired for entry in entries):
+        if expired := [entry.before for entry in entries if type(entry) is Expired]:
+            self.expired_before = max(self.expired_before, *expired)
             left = set(self._readings)
             self._gone += [reading for reading in before if reading not in left]
 

@@ -25,6 +25,7 @@ DEVICE_MOMENTS: Final = (*("disk:sync",) * 3, "disk:append", "disk:rename", "dis
 PATIENCE_SECONDS: Final = 1.0  # until a moment that does not come is waited for no more
 POWER: Final = 0.6  # share of deaths that are power cuts
 HOUR: Final = 3_600_000_000  # us
+TEN_YEARS: Final = 87_660 * HOUR
 
 
 class Trouble:
@@ -39,7 +40,7 @@ class Trouble:
         """Deaths of the hub, and what its disks and its clock do to it; one after the other."""
         kinds = [self.dies, self.dies, self.dies_in_store, self.sync_fails, self.sync_fails, self.store_refuses,
                  self.disk_full, self.store_full, self.stalls, self.stalls, self.restarts]  # fmt: skip
-        kinds.append(self.store_full if self._keeper.retention else self.clock_jumps)
+        kinds.append(self.clock_leaps if self._keeper.retention else self.clock_jumps)
         while True:
             self._chance.shuffle(kinds)
             for kind in kinds:
@@ -106,6 +107,10 @@ class Trouble:
     async def clock_jumps(self) -> None:
         """Its wall clock: an hour, or back."""
         self._keeper.clock.offset = self._chance.choice((-HOUR, 0, HOUR))
+
+    async def clock_leaps(self) -> None:
+        """Its wall clock: ten years ahead, by which nothing may expire, or back."""
+        self._keeper.clock.offset = self._chance.choice((0, TEN_YEARS))
 
     def _silently(self) -> bool:
         return self._chance.random() < POWER or self._world.outcome.power
