@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SECOND: Final = 1_000_000  # us
 DAY: Final = 86_400 * SECOND
 FIRST: Final = 1_748_736_000 * SECOND  # 2025-06-01, before the first hub: no record of a clock that was set says less
-BUILT: Final = 1_795_651_200 * SECOND  # 2026-11-26, when this was released: a clock that says less was never set
+BUILT: Final = 1_793_491_200 * SECOND  # 2026-11-01, when this was released: a clock that says less was never set
 SLACK: Final = SECOND  # that the clock may step back before it is no longer trusted
 LEAP: Final = 7 * DAY  # how far the clock may be ahead of the newest record: the longest that a hub is off unnoticed
 NOTED: Final = DAY  # without a record, the clock is written down after so long: well before LEAP, and a trifle of disk

@@ -68,10 +68,12 @@ def write_collected(directory: Path, files: Files, collected: Collected) -> None
 
 
 class SegmentCount:
-    """Counts one closed segment. Go through ``steps`` first. ``newest``: us; no reading in it is of a later time."""
+    """Counts one closed segment. Go through ``steps`` first. ``newest``: us; no reading in it is of a later time, but
+    where it is ``damaged``: then the store may have readings of what cannot be read."""
 
     def __init__(self, base: Mapping[Key, AccountRow]) -> None:
         self.newest = 0
+        self.damaged = False
         self.tally = Tally()
         self._base = base
 
@@ -84,6 +86,8 @@ class SegmentCount:
             while chunk := reader.read(PIECE):
                 self._book([entry for record in chunk if (entry := _entry(record, births, search)) is not None])
                 yield
+            reader.finish()
+            self.damaged = bool(reader.damage)
         finally:
             reader.close()
 

@@ -134,8 +134,9 @@ class Collector:
 
     async def _newest(self, drive: Drive, count: SegmentCount, following: int, now: int) -> int:
         """When the newest reading of the oldest segment was, us. A time after ``now``, or before there was a hub, never
-        was: it is of a clock that was ahead, or not set. But all of the segment came before a later one began."""
-        if FIRST <= count.newest <= now or not count.newest:
+        was: it is of a clock that was ahead, or not set; and what is damaged tells none. But all of the segment came
+        before a later one began."""
+        if not count.damaged and (FIRST <= count.newest <= now or not count.newest):
             return count.newest
         if self._came_by is None and self._looked != self._journal.segment:
             self._looked = self._journal.segment

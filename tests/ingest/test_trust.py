@@ -89,6 +89,7 @@ async def test_time_health_says_what_is_wrong_with_the_clock() -> None:
     clock = HandClock()
     async with house(clock=clock) as hub:
         standing = Standing(hub.journal, hub.ingest, Mock(), Mock(), clock)
+        standing.damage = Mock(cautions=list)
         assert standing.cautions() == []
         hub.open().intake.keep(*row(1))
         clock.time = NOON + YEARS

@@ -10,14 +10,13 @@ from hub.ports import InlineWorker
 from hub.upkeep.damage import DamageWatch
 from tests.journal.driving import DIRECTORY
 from tests.simulation.files import SimulatedFiles
-from tests.upkeep.keeping import DAY, Keeping, flip_record, keeping, segment_of_readings
+from tests.upkeep.keeping import Keeping, flip_record, keeping, segment_of_readings
 from tests.upkeep.living import life, written
 from tests.upkeep.test_damage import FIRSTS, archived, flip
 
 pytestmark = pytest.mark.trio
 
 BATCH = 3  # the first: after the marks and a birth
-FOR_EVER = 100 * 365 * DAY
 
 
 def watching(rooms: Keeping) -> DamageWatch:
@@ -83,7 +82,7 @@ async def test_damage_that_newer_marks_cover_is_found_after_a_restart(
         store = rooms.store
     path = archive_path(DIRECTORY, FIRSTS[0])
     files.damage(path, flip(bytearray(files.content(path)), ArchivedSegment(files.open(path))))
-    async with keeping(files, tmp_path, store=store, retention=FOR_EVER) as rooms:
+    async with keeping(files, tmp_path, store=store) as rooms:
         watch = watching(rooms)
         await watch.look()
         assert watch.cautions() == [], "recovery reads the newest segment only"

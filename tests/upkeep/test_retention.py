@@ -2,6 +2,7 @@
 
 import errno
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from hub.journal.on_disk import PIN_SECONDS
 from hub.journal.segments import segments
 from hub.upkeep.collected import NAME, CollectedError, read_collected
+from hub.wire.messages import Row
 from tests.journal.driving import DIRECTORY, PowerCut, simulate
 from tests.simulation.files import SimulatedFiles
-from tests.upkeep.keeping import DAY, HandClock, Keeping, keeping, segment_of_readings
+from tests.upkeep.keeping import DAY, HandClock, Keeping, flip_record, keeping, segment_of_readings
 
 
 async def three_segments(rooms: Keeping) -> None:
@@ -116,6 +118,35 @@ async def test_nothing_expires_or_is_collected_while_a_proof_has_pinned_the_jour
         assert await check(rooms) == (30, 0)
         await trio.sleep(PIN_SECONDS)
         assert await check(rooms) == (20, 10)
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("hit", [range(1, 8), [7], [3]], ids=["all of it", "its end", "a record"])
+async def test_readings_that_the_store_alone_has_of_a_damaged_segment_are_kept_as_long_as_others(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path, hit: Iterable[int]
+) -> None:
+    files, clock, readings = SimulatedFiles(), HandClock(), list[int]()
+    async with keeping(files, tmp_path, clock=clock, segment_bytes=1 << 20) as rooms:
+        rooms.keeper.look = idle  # type: ignore[method-assign]  # it would archive what is to be damaged
+        rooms.ink.keep(1, Row(1, clock.time - 29 * DAY, [1.5, 2.5]), received=clock.time)
+        await segment_of_readings(rooms, 2, 4)
+        await segment_of_readings(rooms, 6)
+        await rooms.settled()
+        store = rooms.store
+    for lsn in sorted(hit, reverse=True):
+        flip_record(files, lsn)
+    async with keeping(files, tmp_path, clock=clock, store=store) as rooms:
+        for number in range(8):
+            clock.time += 6 * DAY
+            await segment_of_readings(rooms, 20 + 5 * number)
+            await rooms.settled()
+            readings.append(store.statistics()["readings"])
+    assert readings[:5] == [30, 40, 50, 60, 70], "nothing is 30 days old"
+    assert readings[7] < 80, "but a damaged segment does not keep for ever what is in it and after it"
+
+
+async def idle() -> None:
+    """In the place of the keeper's look."""
 
 
 @pytest.mark.trio
