@@ -7,7 +7,8 @@ from typing import Final
 
 from hub.ingest.credit import Credit
 from hub.ingest.intake import Intake, Superseded
-from hub.ingest.marks import DeviceMarks, Marks, Numbering
+from hub.ingest.marks import Marks
+from hub.ingest.numbering import DeviceMarks, Numbering
 from hub.ingest.opening import DROPPED, LOST, Plan, plan
 from hub.ingest.trust import Trust
 from hub.ingest.verdict import Judge, check_birth

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from hub.ingest.marks import DeviceMarks, Numbering
+from hub.ingest.numbering import DeviceMarks, Numbering
 from hub.ingest.times import AHEAD, EARLIEST, Now
 from hub.ingest.verdict import Judge, rewound
 from hub.wire.errors import CloseCode, RemoteProtocolError

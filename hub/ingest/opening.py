@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from hub.ingest.marks import DeviceMarks, Numbering
+from hub.ingest.numbering import DeviceMarks, Numbering
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.messages import Hello
 

@@ -1,6 +1,7 @@
 """Marks that take nothing damaged for settled: those before the damage, and the intact records after it (P10)."""
 
-from hub.ingest.marks import DeviceMarks, Marks, Numbering, Unreadable
+from hub.ingest.marks import Marks, Unreadable
+from hub.ingest.numbering import DeviceMarks, Numbering
 from hub.journal import Recovery
 
 

@@ -15,7 +15,8 @@ from typing import Final
 import structlog
 
 from hub.followers.tally import Key
-from hub.ingest.marks import Marks, Numbering
+from hub.ingest.marks import Marks
+from hub.ingest.numbering import Numbering
 from hub.ingest.reopening import reconsider
 from hub.journal import Journal, look_back
 from hub.journal.segments import MAX_LSN, Damage

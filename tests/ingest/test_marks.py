@@ -10,7 +10,8 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.ingest.marks import Marks, Numbering
+from hub.ingest.marks import Marks
+from hub.ingest.numbering import Numbering
 from hub.wire.kept import Kept
 from hub.wire.messages import GOOD, Dropped, Hello, Row
 from hub.wire.ranges import Ranges

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.ingest.marks import DeviceMarks
+from hub.ingest.numbering import DeviceMarks
 from hub.ingest.opening import MAX_HELD, Missing, Plan, plan
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from tests.ingest.house import LOG, hello

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.ingest.ingest import Ingest, Intake
-from hub.ingest.marks import Numbering
+from hub.ingest.numbering import Numbering
 from hub.wire.codec import decode_device, encode
 from hub.wire.errors import RemoteProtocolError
 from hub.wire.fixed_rows import read_row, read_rows
