@@ -17,7 +17,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from tests.faults.lab import PLANTS, SIMULATED, TOTALS, Lab, Row
+from tests.faults.lab import OTHER_PLANTS, PLANTS, SIMULATED, TOTALS, Lab, Row
 
 SEED = 20261122
 SEEDS, QUICK_SEEDS = 420, 50  # of F28; F3 runs a fifth of that beside: 504 in all
@@ -77,8 +77,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def _mistake(options: argparse.Namespace, there: list[Row]) -> str:
     """What is wrong with what was asked for."""
-    if options.plant and options.plant not in PLANTS:
-        return f"there is no planted bug {options.plant!r}; there are {', '.join(PLANTS)}"
+    if options.plant and options.plant not in (*PLANTS, *OTHER_PLANTS):
+        return f"there is no planted bug {options.plant!r}; there are {', '.join((*PLANTS, *OTHER_PLANTS))}"
     numbers = {row.number for row in there} | {"F29"}
     if options.only and (unknown := set(options.only.split(",")) - numbers):
         known = ", ".join(sorted(numbers, key=lambda number: int(number[1:])))

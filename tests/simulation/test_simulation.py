@@ -80,3 +80,8 @@ def test_a_planted_bug_is_found_by_what_is_counted(make_lab: MakeLab) -> None:
         simulation.everything(make_lab("no-deduplication"))
     assert failed.value.figures["duplicated"]
     assert set(simulation.ROWS[1].catches) == set(PLANTS)
+
+
+def test_time_a_hub_that_believes_its_clock_is_found(make_lab: MakeLab) -> None:
+    with pytest.raises(Failed, match="though nothing above .* is too old"):
+        simulation.everything(make_lab("clock-believed"))
