@@ -83,5 +83,5 @@ def test_a_planted_bug_is_found_by_what_is_counted(make_lab: MakeLab) -> None:
 
 
 def test_time_a_hub_that_believes_its_clock_is_found(make_lab: MakeLab) -> None:
-    with pytest.raises(Failed, match="though nothing above .* is too old"):
+    with pytest.raises(Failed, match=r"though nothing above .* is too old"):
         simulation.everything(make_lab("clock-believed"))
