@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from hub.ingest.marks import Marks
+from hub.ingest.reopening import tell
 from hub.journal import Damage, IdentityError, Journal, Reserve, log_id
 from hub.ports import Ports, Worker
 from hub.settings import Settings
@@ -93,8 +94,7 @@ async def open_journal(
             log.info("the journal ends with an unfinished record; it was never acked", **asdict(damage))
         else:
             log.error("the journal is damaged", **asdict(damage))
-    for record in unreadable:
-        log.error("a record of the journal cannot be understood", lsn=record.lsn, why=record.why)
+    tell(journal, unreadable)
     log.info("journal open", records=journal.durable, devices=len(marks))
     try:
         yield journal, marks

@@ -93,7 +93,7 @@ class Marks:
 
     def _bring(self, retried: Retried) -> None:
         """Where the record of its batch is lost, these readings are all that is here of it."""
-        numbering = self.of(retried.device).numbering(retried.epoch)
+        numbering = self.of(retried.device).at(retried.epoch)
         if numbering is not None and retried.seq not in numbering:
             numbering.readings += len(retried.readings)
             numbering.rejected += len(retried.readings)

@@ -1,20 +1,31 @@
 """Marks that take nothing damaged for settled: those before the damage, and the intact records after it (P10)."""
 
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+
 from hub.ingest.marks import Marks, Unreadable
 from hub.ingest.numbering import DeviceMarks, Numbering
-from hub.journal import Recovery
+from hub.journal import Damage, Journal
+
+log: Final = structlog.get_logger(__name__)
 
 
-def reconsider(marks: Marks, recovery: Recovery) -> list[Unreadable]:
-    """Have ``marks`` say what ``recovery``, which began at older ones, shows to be here: what only the newer ones have
-    is open again. Epochs stay as they are given: no number of them is used twice. Blocks: it reads."""
-    older = Marks()
-    unreadable = older.recover(recovery)
+def tell(journal: Journal, unreadable: Iterable[Unreadable]) -> None:
+    """What these records said is gone, as if they were damaged: their birth is."""
+    for record in unreadable:
+        log.error("a record of the journal cannot be understood", lsn=record.lsn, why=record.why)
+        journal.noticed([Damage(journal.on_disk.segment_of(record.lsn), 0, 0, record.lsn, record.lsn)])
+
+
+def reconsider(marks: Marks, older: Marks) -> None:
+    """Have ``marks`` say what ``older`` ones, and the intact records after them, show to be here: what only the newer
+    ones have is open again. Epochs stay as they are given: no number of them is used twice."""
     for device in marks.devices():
         ours, theirs = marks.of(device), older.of(device)
         ours.current = _shown(ours.current, theirs)
         ours.previous = _shown(ours.previous, theirs)
-    return unreadable
 
 
 def _shown(newer: Numbering | None, older: DeviceMarks) -> Numbering | None:

@@ -1,6 +1,7 @@
 """Looking behind the newest marks: they cover records that are damaged as if these were there (P10)."""
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import Final
 
@@ -15,19 +16,16 @@ LOOK_BACK: Final = 4
 
 
 def look_back(directory: Path, files: Files, after: int) -> Recovery | None:
-    """The recovery from the marks before the first damage in records after the LSN ``after``, which newer marks cover.
-    Null where there is no such damage, or neither intact marks before it nor the log's beginning. Blocks; nothing on
-    disk changes."""
+    """The recovery from the marks before the first damage in segments with records after the LSN ``after``, which newer
+    marks cover, and before whatever else is damaged there: an earlier start may have opened that. Null where there is
+    no such damage, or neither intact marks before it nor the log's beginning. Blocks; nothing on disk changes."""
     firsts = segments(directory, files)
     pairs = list(pairwise(firsts))
-    suspects = [(first, following) for first, following in pairs if following > after + 1][-LOOK_BACK:]
-    surveys: list[Survey] = []
-    for first, following in suspects:
-        found = survey(directory, files, first, following)
-        if surveys or _costs(found, after):
-            surveys.append(found)
+    window = pairs[-LOOK_BACK:]
+    surveys = _from_damage(directory, files, [pair for pair in window if pair[1] > after + 1])
     if not surveys:
         return None
+    surveys[:0] = _from_damage(directory, files, [pair for pair in window if pair[0] < surveys[0].first])
     surveys.append(survey(directory, files, firsts[-1]))
     older = [pair for pair in pairs if pair[0] < surveys[0].first]
     while surveys[0].head is None and older:
@@ -54,7 +52,13 @@ def records_after(directory: Path, files: Files, after: int) -> RecordsAfter:
     return records
 
 
-def _costs(found: Survey, after: int) -> bool:
-    """Whether more is damaged after that LSN than the marks the segment opens with, which stand again in later ones."""
-    covered = max(after, found.first)
-    return any(one.last_lsn is None or one.last_lsn > covered for one in found.damage)
+def _from_damage(directory: Path, files: Files, pairs: Sequence[tuple[int, int]]) -> list[Survey]:
+    """These segments, from the first damaged one on."""
+    surveys = [survey(directory, files, first, following) for first, following in pairs]
+    return list(dropwhile(lambda found: not _costs(found), surveys))
+
+
+def _costs(found: Survey) -> bool:
+    """Whether more is damaged than the marks the segment opens with, which stand again in later ones. What is intact
+    behind it may be of a birth that is damaged."""
+    return any(one.last_lsn is None or one.last_lsn > found.first for one in found.damage)

@@ -17,7 +17,7 @@ import structlog
 from hub.followers.tally import Key
 from hub.ingest.marks import Marks
 from hub.ingest.numbering import Numbering
-from hub.ingest.reopening import reconsider
+from hub.ingest.reopening import reconsider, tell
 from hub.journal import Journal, look_back
 from hub.journal.segments import MAX_LSN, Damage
 from hub.ports import Clock, Worker
@@ -51,7 +51,7 @@ class _Lost:
     def settle(self, marks: Marks) -> None:
         """The marks have them, and count them where they did not."""
         for key in self.stored.keys() | self.rejected.keys():
-            numbering = marks.of(key[0]).numbering(key[1])
+            numbering = marks.of(key[0]).at(key[1])
             if numbering is None:
                 continue
             stored, rejected = self.stored.get(key, {}), self.rejected.get(key, {})
@@ -74,19 +74,24 @@ async def reopen(
     """Bring marks and account to what is here. Comes after ``Marks.recover`` and before the first hello."""
     try:
         cursor = await store_worker.run(store.open)
-        older = await journal.reading.run(look_back, journal.directory, journal.files, cursor)
-        lost = _Lost(_ranges([*journal.damage, *(() if older is None else older.damage)]))
+        behind = min(cursor, await state_worker.run(state.cursors.get, "account"))
+        if any(first <= journal.segment <= last for first, last in _ranges(journal.damage)):
+            behind = 0  # marks from before some start: what that one opened, they have as settled
+        older = await journal.reading.run(look_back, journal.directory, journal.files, behind)
+        shown = Marks()
+        if older is not None:
+            tell(journal, await journal.reading.run(shown.recover, older))
+            for damage in older.damage:
+                log.error("the journal is damaged, before its newest marks", **asdict(damage))
+            journal.noticed(older.damage)
+        lost = _Lost(_ranges(journal.damage))
         await store_worker.run(_ask, store, lost)
     except StoreError as error:
         log.error("the store cannot be asked what it has: what was booked is not asked for again", why=str(error))
         await state_worker.run(_settle_booked, marks, state)
         return
     if older is not None:
-        for record in await journal.reading.run(reconsider, marks, older):
-            log.error("a record of the journal cannot be understood", lsn=record.lsn, why=record.why)
-        for damage in older.damage:
-            log.error("the journal is damaged, before its newest marks", **asdict(damage))
-        journal.noticed(older.damage)
+        reconsider(marks, shown)
     if not lost.ranges:
         return
     lost.remains = await journal.reading.run(read_remains, journal, lost.ranges, cursor)
@@ -101,8 +106,9 @@ async def reopen(
 
 
 def _ranges(damage: Sequence[Damage]) -> list[tuple[int, int]]:
+    """The LSNs that are missing, each once: a torn tail that a cursor is beyond was noticed twice."""
     found = ((one.first_lsn, MAX_LSN if one.last_lsn is None else one.last_lsn) for one in damage)
-    return [(first, last) for first, last in found if last >= first]
+    return Ranges(found).pairs()
 
 
 def _ask(store: Store, lost: _Lost) -> None:
@@ -120,12 +126,16 @@ def _recall(state: State, lost: _Lost, cursor: int) -> int:
             if (each.lsn, each.row, each.metric) not in left:  # the account may not have come to that
                 lost.reject((each.device, each.epoch), each.seq, 1)
     for gone in lost.remains.left:
-        if gone.of <= cursor and gone.seq:  # the marks have counted what was retried
-            lost.reject((gone.device, gone.epoch), gone.seq, 0 if isinstance(gone, Retried) else len(gone.readings))
+        booked = state.account.get(gone.device, gone.epoch) or AccountRow(gone.device, gone.epoch)
+        retried = isinstance(gone, Retried)  # the marks have counted these; booked as lost, the batch stays so
+        # One that is not booked any more was opened by an earlier start.
+        if gone.of <= cursor and gone.seq in (booked.here() if retried else booked.kept):
+            lost.reject((gone.device, gone.epoch), gone.seq, 0 if retried else len(gone.readings))
     rows: list[AccountRow] = []
     for key, stored in lost.stored.items():
         row = state.account.get(*key) or AccountRow(*key)
-        fresh = {seq: readings for seq, readings in stored.items() if seq not in row.kept}
+        here = row.here()  # what is lost but for what was retried is booked already
+        fresh = {seq: readings for seq, readings in stored.items() if seq not in here}
         for seq, readings in fresh.items():
             row.kept.add(seq, seq)
             row.received += readings
@@ -140,7 +150,7 @@ def _recall(state: State, lost: _Lost, cursor: int) -> int:
 def _settle_booked(marks: Marks, state: State) -> None:
     """Nothing is open that the account has: the store may have it, too, and would have it twice."""
     for row in state.account.open():
-        numbering = marks.of(row.device).numbering(row.epoch)
+        numbering = marks.of(row.device).at(row.epoch)
         if numbering is not None:
             _settle(numbering, row.kept)
 
@@ -155,7 +165,7 @@ def _forget(journal: Journal, marks: Marks, state: State, lost: _Lost, cursor: i
     to. Where it had, what it has nothing of had nothing for it (an event), and the account has it."""
     opened: list[tuple[AccountRow, Numbering, Ranges]] = []
     for row in state.account.open():
-        numbering = marks.of(row.device).numbering(row.epoch)
+        numbering = marks.of(row.device).at(row.epoch)
         if numbering is None:
             continue
         open_ = row.kept.copy()

@@ -157,6 +157,7 @@ def _entries(claims: Claims, files: Files, recount: Recount, collected: int) -> 
                     try:
                         yield unpack_with(lsn, payload, births, search.find)
                     except RecordError as error:
+                        recount.missing.add(lsn, lsn)
                         recount.problem(f"record {lsn} cannot be understood: {error}")
             if following is not None:
                 reader.finish()
@@ -168,6 +169,8 @@ def _entries(claims: Claims, files: Files, recount: Recount, collected: int) -> 
                 if last >= damage.first_lsn:
                     recount.missing.add(damage.first_lsn, last)
                 recount.problem(f"the journal is damaged: records {damage.first_lsn} to {damage.last_lsn} are missing")
+        if following is None and (reader.last or first - 1) < claims.lsn:
+            recount.missing.add((reader.last or first - 1) + 1, claims.lsn)
         if isinstance(reader.file, ArchivedSegment) and reader.file.flawed and not reader.damage:
             recount.problem(f"the archive of segment {first} is damaged, where it costs no record")
 

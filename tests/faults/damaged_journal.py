@@ -15,6 +15,7 @@ import trio
 import trio.testing
 
 from hub.followers.tally import Tally, touched
+from hub.ingest.marks import Marks
 from hub.ingest.reopening import reconsider
 from hub.journal import Search, look_back, records_after
 from hub.journal.archive import archive_path
@@ -179,7 +180,9 @@ async def _recover(sound: Sound, files: SimulatedFiles, holding: bool) -> Outcom
     async with house(files, HandClock()) as hub:
         older = look_back(DIRECTORY, files, 0)
         if older is not None:
-            reconsider(hub.marks, older)
+            shown = Marks()
+            shown.recover(older)
+            reconsider(hub.marks, shown)
             hub.journal.noticed(older.damage)
         for device, batches in sound.sent.items():
             _say_hello(hub, outcome, device, batches, holding)

@@ -9,6 +9,7 @@ import trio
 from hub.ingest.credit import Credit
 from hub.ingest.ingest import Ingest, Opening
 from hub.ingest.marks import Marks
+from hub.ingest.reopening import tell
 from hub.journal import Journal, Recovery
 from hub.model import Metric, Model, ValueType
 from hub.ports import InlineWorker
@@ -80,7 +81,9 @@ async def house(
         DIRECTORY, files, InlineWorker(), snapshot=lambda: pack_marks(marks.snapshot()), **options
     )  # fmt: skip
     recovery = await journal.open()
-    assert marks.recover(recovery) == []
+    unreadable = marks.recover(recovery)
+    assert recovery.damage or not unreadable
+    tell(journal, unreadable)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(journal.run)
         built = House(files, clock, journal, marks, credit)

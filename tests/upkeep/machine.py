@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from hub.data_directory import pass_cursors
 from hub.followers.account import AccountFollower
@@ -11,6 +12,7 @@ from hub.journal.segments import segment_path, segments
 from hub.ports import InlineWorker
 from hub.state import AccountRow, State
 from hub.store.memory import MemoryStore
+from hub.upkeep.remains import entries_after
 from hub.upkeep.reopen import reopen
 from hub.wire.kept import Kept
 from tests.faults.damaged_journal import Places
@@ -22,7 +24,9 @@ from tests.simulation.files import SimulatedFiles
 class Machine:
     """What outlives a hub: disk, state and store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
+        """``options``: of the journal."""
+        self.options = options
         self.files, self.clock, self.worker = SimulatedFiles(), HandClock(), InlineWorker()
         self.state, self.store = State(folder / "state.sqlite"), MemoryStore()
         self.state.open()
@@ -30,14 +34,15 @@ class Machine:
     @asynccontextmanager
     async def hub(self) -> AsyncIterator[House]:
         """A life, opened as ``app`` does."""
-        async with house(self.files, self.clock) as hub:
+        async with house(self.files, self.clock, **self.options) as hub:
             await pass_cursors(hub.journal, self.state, self.worker, self.store)
             await reopen(hub.journal, hub.marks, self.store, self.worker, self.state, self.worker, self.clock)
             yield hub
 
     async def follow(self, hub: House, *, account: bool = True, store: bool = True) -> None:
         """Account and store, if wanted, take in all there is."""
-        entries = await hub.entries()
+        await hub.journal.wait_durable(hub.journal.appended)
+        entries = list(entries_after(hub.journal, 0))
         if account:
             follower = AccountFollower(self.state, self.worker)
             after = await follower.start()
@@ -56,7 +61,8 @@ class Machine:
         while reader.read():
             pass
         content = self.files.content(segment_path(DIRECTORY, first))
-        content[reader.places[lsn][0] + 30] ^= 1
+        start, stop = reader.places[lsn]
+        content[min(start + 30, stop - 1)] ^= 1
 
     def cut(self, lsn: int) -> None:
         """The newest segment ends before this record."""
