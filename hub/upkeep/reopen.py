@@ -114,7 +114,8 @@ def _ranges(damage: Sequence[Damage]) -> list[tuple[int, int]]:
 def _ask(store: Store, lost: _Lost) -> None:
     for first, last in lost.ranges:
         for device, epoch, seq, readings in store.batches(first, last):
-            lost.stored.setdefault((device, epoch), {})[seq] = readings
+            stored = lost.stored.setdefault((device, epoch), {})
+            stored[seq] = stored.get(seq, 0) + readings  # some by a batch, some by what was retried of it
 
 
 def _recall(state: State, lost: _Lost, cursor: int) -> int:

@@ -160,6 +160,25 @@ async def test_p10_what_is_lost_but_for_what_was_retried_stays_that(tmp_path: Pa
             assert entry_of(machine)["lost"] == [[2, 2]]
 
 
+async def test_p10_what_the_store_has_by_a_batch_and_by_its_retry_is_counted(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    async with machine.hub() as hub:
+        intake = hub.open().intake
+        first, _ = intake.keep(*row(1, NOON, GOOD, TOO_MUCH)), intake.keep(*row(2))
+        await machine.follow(hub)
+        leave(hub, first, 1, "retried")
+        retried = hub.journal.appended
+        await machine.follow(hub)
+        third, _ = intake.keep(*row(3)), intake.keep(*row(4))
+        await machine.follow(hub, store=False)
+    for lsn in (first.lsn, retried, third.lsn):
+        machine.flip(lsn)
+    async with machine.hub() as hub:
+        hub.open(epoch=1, acked=0, first=1, next=5).intake.keep(*row(3))
+        await machine.follow(hub)
+    assert machine.account().received == 5 == machine.store.counts()[1]["device", 1]
+
+
 async def test_p10_what_was_retried_counts_where_the_record_of_its_epoch_is_lost() -> None:
     marks, freed = Marks(), (Freed(0, DECLARED[0], "out_of_range", NOON, 70.0),)
     marks.apply(Retried(9, "device", "station", 1, 3, NOON, 0, 0, 5, "admin", NOON, freed))
