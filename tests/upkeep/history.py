@@ -236,6 +236,7 @@ class History:
         truth = self.truth
         if isinstance(entry, Retried):
             truth.unsure.add((entry.device, entry.epoch))
+            truth.unretried.add((entry.device, entry.epoch, entry.seq))
         elif isinstance(entry, Removed):
             self._half(entry.of, entry, (entry.device, entry.epoch))
         elif isinstance(entry, Kept):

@@ -47,6 +47,7 @@ class Truth:
 
     sent: dict[Spot, Batch | None] = field(default_factory=dict)
     retried: set[Spot] = field(default_factory=set)
+    unretried: set[Spot] = field(default_factory=set)  # a record of that is damaged: they may be retried again
     hit: set[Key] = field(default_factory=set)  # epochs with a damaged batch
     unsure: set[Key] = field(default_factory=set)
     unbooked: set[Spot] = field(default_factory=set)
