@@ -10,7 +10,7 @@ from hub.ingest.intake import Intake, Superseded
 from hub.ingest.marks import Marks
 from hub.ingest.numbering import DeviceMarks, Numbering
 from hub.ingest.opening import DROPPED, LOST, Plan, plan
-from hub.ingest.trust import Trust
+from hub.ingest.trust import BUILT, Trust
 from hub.ingest.verdict import Judge, check_birth
 from hub.journal import Journal
 from hub.model.model import Model
@@ -85,6 +85,7 @@ class Ingest:
         self._models = models
         self._frame = frame
         self._idle = idle
+        self._unset = False  # the clock said since the start what no clock that is set says
         self._births: dict[str, _Standing] = {}
         self._judges: dict[tuple[str, tuple[Declared, ...]], tuple[Model, Judge]] = {}
 
@@ -222,9 +223,16 @@ class Ingest:
 
     def note_clock(self) -> None:
         """Have a record say what the clock says, where none has for a day: a hub without devices that goes on for weeks
-        would seem to have leapt ahead. Call it now and then."""
-        if not self.journal.stalled and self.trust.unsaid(self.clock.now()):
+        would seem to have leapt ahead. Also after a leap that costs nothing, since nothing expires, or that is none,
+        since the clock was never set before. Call it now and then."""
+        now = self.clock.now()
+        self._unset = self._unset or now < BUILT
+        if self.journal.stalled or now < BUILT:
+            return
+        first = self._unset and self.marks.newest < BUILT
+        if self.trust.unsaid(now) or (self.trust.ahead(now) and (first or self.kept_for == FOR_EVER)):
             self.confirm_clock(ITSELF)
+        self._unset = False
 
     def count(self, verdict: Verdict, numbering: Numbering, received: int, batches: int = 1) -> None:
         """So many batches were kept, each with this verdict."""

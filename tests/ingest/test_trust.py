@@ -85,6 +85,38 @@ async def test_time_a_clock_that_is_ahead_is_trusted_once_it_is_confirmed() -> N
 
 
 @pytest.mark.trio
+async def test_time_a_leap_that_costs_nothing_is_written_down_so_that_a_clock_that_is_behind_later_is_noticed() -> None:
+    files, clock = SimulatedFiles(), HandClock()
+    async with house(files, clock) as hub:
+        hub.open().intake.keep(*row(1))
+        clock.time = NOON + 10 * DAY  # the hub was off; nothing expires in it
+        hub.ingest.note_clock()
+        intake = hub.open(epoch=1, acked=1, first=2, next=2).intake
+        clock.time = NOON + 150 * DAY
+        hub.ingest.note_clock()
+        intake.keep(*row(2, clock.time))
+        clock.time = NOON + 60 * DAY
+        assert hub.ingest.trust.behind(clock.time) == 90 * DAY
+        late = hub.open(epoch=1, acked=2, first=3, next=3).intake
+        assert late.keep(*row(3, NOON + 150 * DAY)).verdict.rejected == 0, "that is the right time"
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("unset", [False, True])
+async def test_time_a_clock_that_is_set_for_the_first_time_is_no_leap(unset: bool) -> None:
+    """It said the day of an image before, as a machine without a battery does."""
+    files, clock = SimulatedFiles(), HandClock()
+    async with house(files, clock) as hub:
+        hub.ingest.kept_for = 30 * DAY
+        clock.time = BUILT - 20 * DAY if unset else BUILT + DAY
+        hub.ingest.note_clock()
+        hub.open().intake.keep(*row(1))
+        clock.time = NOON
+        hub.ingest.note_clock()
+        assert bool(hub.ingest.trust.ahead(NOON)) is not unset
+
+
+@pytest.mark.trio
 async def test_time_health_says_what_is_wrong_with_the_clock() -> None:
     clock = HandClock()
     async with house(clock=clock) as hub:

@@ -104,7 +104,7 @@ async def keeping(
         DIRECTORY, files, InlineWorker(), snapshot=lambda: pack_marks(marks.snapshot()), **journal_options
     )  # fmt: skip
     marks.recover(await journal.open())
-    ingest = Ingest(journal, marks, clock, Credit(1 << 28, 100), "log", lambda name: None)
+    ingest = Ingest(journal, marks, clock, Credit(1 << 28, 100), "log", lambda name: None, kept_for=retention)
     state = State(path / "state.sqlite")
     state.open()
     try:
