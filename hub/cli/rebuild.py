@@ -27,7 +27,7 @@ def rebuild(*, accept_loss: AcceptLoss = False, reach: Reach = REACH, output: Ou
 
     A running hub does it itself and goes on taking readings meanwhile; without one, this command
     does it. All of the journal is read first: where it is damaged and the store has the only copy of
-    readings, nothing is changed and the exit code is 1. With --accept-loss it is done all the same,
+    readings, the store is not touched and the exit code is 1. With --accept-loss it is done all the same,
     and the file that is set aside is the only one that has them.
     """
     from hub.cli.ask import with_operator

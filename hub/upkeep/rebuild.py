@@ -8,12 +8,15 @@ from typing import Final
 import trio
 
 from hub.followers.reader import Reader
+from hub.ingest.marks import Marks
 from hub.journal import Journal
+from hub.journal.segments import segments
 from hub.ports import Ports, Worker
 from hub.store.base import StoreError
 from hub.store.duck import DuckStore
 from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.only_copy import OnlyCopy, only_copy, unread
+from hub.wire.records import pack_marks
 
 BATCH: Final = 20_000  # entries in one commit
 
@@ -48,6 +51,8 @@ async def rebuild(
     LossRefused when it alone has readings, unless their loss is accepted. ``told`` hears of every commit."""
     if not (data / "journal").is_dir():
         raise RebuildError(f"{data}: no hub has run here; name its settings with --config")
+    if not segments(data / "journal", ports.files):
+        raise RebuildError(f"{data / 'journal'} has no segment to build a store from; nothing was done")
     worker = ports.worker()
     try:
         lock = await worker.run(ports.files.lock, data / "lock")
@@ -63,7 +68,7 @@ async def _rebuild(
     data: Path, memory_mb: int, ports: Ports, told: Callable[[Progress], None], accept_loss: bool
 ) -> Rebuilt:
     worker, path = ports.worker(), data / "store.duckdb"
-    journal = Journal(data / "journal", ports.files, worker, snapshot=lambda: b"")
+    journal = Journal(data / "journal", ports.files, worker, snapshot=lambda: pack_marks(Marks().snapshot()))
 
     def make() -> DuckStore:
         return DuckStore(path, memory_mb=memory_mb)

@@ -1,0 +1,35 @@
+"""A rebuild by hand, over a journal that has nothing to give: the hub can start afterwards as it could before."""
+
+from pathlib import Path
+
+import pytest
+
+from hub.disk import DiskFiles
+from hub.ingest.marks import Marks
+from hub.journal import Journal
+from hub.journal.segments import segment_path
+from hub.ports import InlineWorker, Ports
+from hub.upkeep.rebuild import RebuildError, rebuild
+
+pytestmark = pytest.mark.trio
+
+
+async def test_a_journal_without_a_segment_is_left_as_it_is(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    journal.mkdir()
+    with pytest.raises(RebuildError, match="no segment"):
+        await rebuild(tmp_path, 64, Ports(), lambda progress: None)
+    assert list(journal.iterdir()) == []
+
+
+async def test_after_a_rebuild_over_a_journal_that_is_all_damage_the_hub_can_start(tmp_path: Path) -> None:
+    path = segment_path(tmp_path / "journal", 1)
+    path.parent.mkdir()
+    path.write_bytes(bytes(range(256)) * 16)
+    rebuilt = await rebuild(tmp_path, 64, Ports(), lambda progress: None)
+    assert rebuilt.progress.readings == 0
+    journal = Journal(path.parent, DiskFiles(), InlineWorker(), snapshot=lambda: b"")
+    try:
+        assert Marks().recover(await journal.open()) == []
+    finally:
+        await journal.close()
