@@ -10,15 +10,15 @@ class Releases:
     """Follows the journal in order. ``strangers``: the LSN of a batch of which something left quarantine that is not on
     record as rejected, and what is wrong with that; nothing, where that batch is damaged."""
 
-    def __init__(self) -> None:
+    def __init__(self, collected: int) -> None:
+        """``collected``: the LSN up to which the journal is gone, and with it what was rejected there."""
+        self._collected = collected
         self._rejected: dict[int, tuple[Birth, tuple[Rejection, ...]]] = {}  # by LSN of the batch
         self._left: set[tuple[int, int, str]] = set()
         self.strangers: list[tuple[int, str]] = []
-        self._oldest = 0  # LSN of the first batch that was read: what is older may have been collected
 
     def kept(self, kept: Kept) -> None:
         """A batch, with what was rejected of it."""
-        self._oldest = self._oldest or kept.lsn
         if kept.verdict.rejections:
             self._rejected[kept.lsn] = kept.birth, kept.verdict.rejections
 
@@ -31,7 +31,7 @@ class Releases:
             if spot in self._left:
                 yield f"{where} left quarantine again as record {left.lsn}"
             self._left.add(spot)
-            if left.of >= self._oldest and not self._was_rejected(left.of, reading.row, metric, reading.code):
+            if left.of > self._collected and not self._was_rejected(left.of, reading.row, metric, reading.code):
                 text = f"{where} left quarantine as record {left.lsn}, but was never rejected as {reading.code}"
                 self.strangers.append((left.of, text))
 

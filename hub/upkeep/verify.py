@@ -97,7 +97,7 @@ def verify(claims: Claims, files: Files) -> Recount:
     for key, row in base.rows.items():
         expiry.count(key, row.accepted)
     accepted: dict[int, tuple[Key, int]] = {}
-    released = Releases()
+    released = Releases(base.lsn)
     before: dict[Key, AccountRow] | None = None  # the rows as of what the hub's ledger had come to
     for entry in _entries(claims, files, recount, base.lsn):
         if isinstance(entry, Expired):
@@ -169,8 +169,10 @@ def _entries(claims: Claims, files: Files, recount: Recount, collected: int) -> 
                 if last >= damage.first_lsn:
                     recount.missing.add(damage.first_lsn, last)
                 recount.problem(f"the journal is damaged: records {damage.first_lsn} to {damage.last_lsn} are missing")
-        if following is None and (reader.last or first - 1) < claims.lsn:
-            recount.missing.add((reader.last or first - 1) + 1, claims.lsn)
+        gone = (reader.last or first - 1) + 1
+        if following is None and gone <= claims.lsn:
+            recount.missing.add(gone, claims.lsn)
+            recount.problem(f"the journal is damaged: records {gone} to {claims.lsn} are missing")
         if isinstance(reader.file, ArchivedSegment) and reader.file.flawed and not reader.damage:
             recount.problem(f"the archive of segment {first} is damaged, where it costs no record")
 
