@@ -144,7 +144,8 @@ class DeviceMarks:
         return f"{name}:[{self.highest_epoch},{current},{previous}]"
 
     def at(self, epoch: int) -> Numbering | None:
-        """The numbering of a record: made up where the record that gave its epoch is lost; None when it is closed."""
+        """The numbering of a record: made up where the record that gave its epoch is lost, which may have continued the
+        one before; None when it is closed."""
         if self.current is not None and self.current.epoch == epoch:
             return self.current
-        return self.give(epoch) if epoch > self.highest_epoch else self.numbering(epoch)
+        return self.give(epoch, continues=True) if epoch > self.highest_epoch else self.numbering(epoch)

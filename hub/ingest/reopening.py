@@ -1,6 +1,7 @@
 """Marks that take nothing damaged for settled: those before the damage, and the intact records after it (P10)."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Final
 
 import structlog
@@ -8,15 +9,21 @@ import structlog
 from hub.ingest.marks import Marks, Unreadable
 from hub.ingest.numbering import DeviceMarks, Numbering
 from hub.journal import Damage, Journal
+from hub.wire.ranges import Ranges
 
 log: Final = structlog.get_logger(__name__)
 
 
 def tell(journal: Journal, unreadable: Iterable[Unreadable]) -> None:
     """What these records said is gone, as if they were damaged: their birth is."""
-    for record in unreadable:
-        log.error("a record of the journal cannot be understood", lsn=record.lsn, why=record.why)
-        journal.noticed([Damage(journal.on_disk.segment_of(record.lsn), 0, 0, record.lsn, record.lsn)])
+    why = {record.lsn: record.why for record in unreadable}
+    damage = [
+        Damage(journal.on_disk.segment_of(first), 0, 0, first, last)
+        for first, last in Ranges((lsn, lsn) for lsn in why)
+    ]
+    for one in damage:
+        log.error("records of the journal cannot be understood", **asdict(one), why=why[one.first_lsn])
+    journal.noticed(damage)
 
 
 def reconsider(marks: Marks, older: Marks) -> None:

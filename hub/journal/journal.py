@@ -254,7 +254,8 @@ class Journal:
 
     def noticed(self, damage: Iterable[Damage]) -> None:
         """A reader met damage."""
-        self.damage.extend(found for found in damage if found not in self.damage)
+        known = set(self.damage)
+        self.damage.extend(found for found in damage if found not in known)
 
     def statistics(self) -> JournalStatistics:
         """How things stand."""
