@@ -136,7 +136,8 @@ def _merge_retried(track: Track, retried: Retried) -> bool:
 
 def _merge_columns(track: Track, kept: Kept, body: Columns) -> bool:
     """The last row in time of each column. Whether any series moved."""
-    last = _last_row(kept, body)
+    times = resolved_times(kept) if kept.base else None  # it may be of two clocks: its times do not tell which is ahead
+    last = _last_row(kept, body, times)
     any_moved = False
     for index, column in body.columns:
         if not 0 <= index < track.width:
@@ -146,7 +147,7 @@ def _merge_columns(track: Track, kept: Kept, body: Columns) -> bool:
             at = _last_accepted(kept, index, column)
         if at < 0:
             continue
-        time = _time_at(kept, body, at)
+        time = _time_at(body, at) if times is None else int(times[at])
         order = (min(time, kept.received), kept.epoch, kept.seq, at)
         series = track.series[index]
         if order <= series.order or order <= track.order:
@@ -160,12 +161,12 @@ def _merge_columns(track: Track, kept: Kept, body: Columns) -> bool:
     return any_moved
 
 
-def _last_row(kept: Kept, body: Columns) -> int:
+def _last_row(kept: Kept, body: Columns, resolved: npt.NDArray[np.int64] | None) -> int:
     """Index of the row that is latest by min(time, receive time), then row; -1 when there is none."""
     times, rows = body.times, row_count(body)
     rising = times.step >= 0 if isinstance(times, Regular) else not rows or times.offsets[-1] == times.offsets.max()
-    if rows and (kept.base or not rising):  # with a base it may be of two clocks: which is ahead, its times do not tell
-        return _last_of(np.minimum(resolved_times(kept), kept.received))
+    if rows and (resolved is not None or not rising):
+        return _last_of(np.minimum(resolved_times(kept) if resolved is None else resolved, kept.received))
     return rows - 1
 
 
@@ -188,9 +189,8 @@ def _last_of(times: npt.NDArray[np.int64]) -> int:
     return len(times) - 1 - int(times[::-1].argmax())
 
 
-def _time_at(kept: Kept, body: Columns, row: int) -> int:
-    if kept.base:
-        return int(resolved_times(kept)[row])
+def _time_at(body: Columns, row: int) -> int:
+    """As the batch says it."""
     times = body.times
     if isinstance(times, Offsets):
         return (times.base or 0) + int(times.offsets[row])

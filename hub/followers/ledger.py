@@ -7,7 +7,9 @@ is always the store's own count, and never what the others leave over.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+import trio
 
 from hub.followers.reader import Reader
 from hub.followers.tally import Key, Tally, touched
@@ -17,6 +19,8 @@ from hub.state import AccountRow, State
 from hub.wire.kept import Entry, Expired
 from hub.wire.ranges import Ranges
 from hub.wire.shapes import LedgerEntry
+
+ROWS_AT_ONCE: Final = 200  # until others get their turn: some milliseconds
 
 #: The store's cursor, and its stored readings by device and epoch up to it.
 Counts: TypeAlias = tuple[int, Mapping[Key, int]]
@@ -51,7 +55,12 @@ class Ledger:
         elif at < cursor:
             rows |= (await self._between(at, cursor, device, rows)).rows
         keys = sorted(rows.keys() | {key for key in stored if device in (None, key[0])})
-        return [self._entry(rows.get(key) or AccountRow(*key), stored.get(key, 0), pending.get(key)) for key in keys]
+        found: list[LedgerEntry] = []
+        for at, key in enumerate(keys, 1):
+            found.append(self._entry(rows.get(key) or AccountRow(*key), stored.get(key, 0), pending.get(key)))
+            if at % ROWS_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+        return found
 
     async def accepted(self, through: int, collected: int, base: Mapping[Key, AccountRow]) -> dict[Key, int] | None:
         """Accepted readings of each epoch that have not expired by the record ``through``: of the journal's records,
