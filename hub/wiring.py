@@ -88,7 +88,7 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
         asked.counts_through, cursors.lasting, ingest.expire, ingest.roll, ingest.trust.now, cursors.mirrors
     )  # fmt: skip
     keeper = _keeper(settings, ports, journal, doors, ingest.note_clock)
-    damage = DamageWatch(journal, opened.store, ports.worker(), ledger)
+    damage = DamageWatch(journal, opened.store, ports.worker(), ledger, lambda: followers.cursor(opened.store.name))
     standing.followers, standing.mender, standing.keeper, standing.damage = followers, mender, keeper, damage
     return House(
         settings, ports, journal, registry, router, followers, edge, rooms, opened.store, keeper, opened.identity,

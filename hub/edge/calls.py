@@ -136,7 +136,8 @@ class Calls:
         if begun is None:
             raise Refused("conflict", "this hub's store is kept in memory: start the hub again, and it is built anew")
         alone = begun["only_copy"]
-        loss = "" if alone is None else f", who accepted the loss of readings of records {alone['records']}"
+        damaged = 0 if alone is None else sum(last - first + 1 for first, last in alone["records"])
+        loss = f", who accepted the loss of the readings of damaged records ({damaged})" if damaged else ""
         self._rooms.registry.note("store", "store.rebuild", f"asked for by {who.subject}{loss}")
         return begun
 

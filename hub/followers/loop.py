@@ -43,6 +43,10 @@ class Followers:
         """How each of them stands."""
         return [following.status() for following in self._following]
 
+    def cursor(self, name: str) -> int:
+        """The record that the follower of that name has come to."""
+        return next(each.cursor for each in self._following if each.follower.name == name)
+
     async def reached(self, lsn: int, names: Iterable[str] | None = None) -> None:
         """Until these followers (all of them) have taken in everything up to ``lsn``."""
         waited = [each for each in self._following if names is None or each.follower.name in set(names)]

@@ -1,6 +1,7 @@
 """Tells what the journal's damage means for as long as it is there: whether the store has the readings that the journal
 lacks, and whether any are in neither."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -20,6 +21,7 @@ from hub.wire.ranges import Ranges
 from hub.wire.shapes import LedgerEntry
 
 LOOK_SECONDS: Final = 1.0  # between two looks at what is known of the journal: no call at all while it is whole
+RETRY_SECONDS: Final = 60.0  # before another look after one that failed
 PIECE: Final = 512 * 1024  # bytes of a closed segment read at once: about ten milliseconds
 PAUSE_SECONDS: Final = 0.1  # after each piece: 5 MB a second, a twentieth of a core
 UNCHANGED_LOOKS: Final = 60  # looks between two at store and ledger where nothing has changed: they read a lot
@@ -30,7 +32,10 @@ log = structlog.get_logger(__name__)
 class DamageWatch:
     """One task. What it knows of the journal is what recovery and every reader since the start have met."""
 
-    def __init__(self, journal: Journal, store: Store, worker: Worker, ledger: Ledger) -> None:
+    def __init__(
+        self, journal: Journal, store: Store, worker: Worker, ledger: Ledger, cursor: Callable[[], int]
+    ) -> None:
+        """``cursor``: the record that the store has come to."""
         self.records = Ranges()
         self.alone: OnlyCopy | None = None  # null: the store has not come to all of them
         self.unaccounted = 0  # readings that were received, and are nowhere
@@ -38,6 +43,8 @@ class DamageWatch:
         self._store = store
         self._worker = worker
         self._ledger = ledger
+        self._cursor = cursor
+        self._known = 0, 0  # how much damage ``records`` is of
         self._asked: tuple[Any, ...] | None = None  # what store and ledger were asked about last
         self._told: tuple[Any, ...] = ()
         self._looks = 0
@@ -49,7 +56,11 @@ class DamageWatch:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.read_closed)
             while True:  # journal and store tell nobody
-                await self.look()
+                try:
+                    await self.look()
+                except Exception as exc:  # the one boundary: nobody is to end for what only tells
+                    log.error("what damage means cannot be told", why=str(exc))
+                    await trio.sleep(RETRY_SECONDS)
                 await trio.sleep(LOOK_SECONDS)
 
     async def read_closed(self) -> None:
@@ -79,10 +90,10 @@ class DamageWatch:
 
     async def look(self) -> None:
         """Ask the store, and now and then the ledger, if anything is damaged."""
-        self.records = damaged(self._journal.damage, self._oldest())
-        if not self.records:
-            return
-        if self._behind():
+        known = len(self._journal.damage), self._oldest()
+        if known != self._known:
+            self._known, self.records = known, damaged(self._journal.damage, known[1])
+        if not self.records or self._behind():
             self.alone, self.unaccounted, self._asked = None, 0, None
             return
         self._looks += 1
@@ -136,7 +147,7 @@ class DamageWatch:
         """Whether the store has yet to come past the damage that is known."""
         if isinstance(self._store, MendingStore) and self._store.progress() is not None:
             return True
-        return int(self._store.statistics().get("cursor", 0)) < (self.records.highest or 0)
+        return self._cursor() < (self.records.highest or 0)
 
     def _tell(self) -> None:
         """Once in the log for what is new."""

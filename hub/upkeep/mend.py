@@ -9,10 +9,12 @@ from hub.followers.ledger import Ledger
 from hub.followers.loop import Followers
 from hub.journal import Journal
 from hub.ports import Worker
+from hub.state import StateError
 from hub.store.base import StoreError
 from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.collected import CollectedError, read_collected
 from hub.upkeep.only_copy import OnlyCopy, only_copy
+from hub.wire.records import RecordError
 
 LOOK_SECONDS: Final = 1.0  # between two looks at the file: two system calls
 
@@ -65,8 +67,7 @@ class Mender:
             self._followers.restart(self._store.name)
         rebuilding = self._store.rebuilding
         if rebuilding is not None:
-            cursor = next(each["cursor"] for each in self._followers.status() if each["name"] == self._store.name)
-            await self._worker.run(self._store.arrived, cursor)
+            await self._worker.run(self._store.arrived, self._followers.cursor(self._store.name))
 
     async def _verify(self) -> None:
         """Counts first, which are soon told; then every block. Damage that ``scrub`` meets is acted on by ``_look``."""
@@ -75,7 +76,7 @@ class Mender:
                 self.condemn(why)
                 return
             await self._reader.run(self._store.scrub)
-        except StoreError as error:
+        except (StoreError, StateError, RecordError, OSError) as error:
             log.warning("the store could not be verified", why=str(error))
 
     async def _disagreement(self) -> str | None:
@@ -83,7 +84,7 @@ class Mender:
         itself: it might give less than the store has."""
         if all(entry["balanced"] for entry in await self._ledger.entries()):
             return None
-        self._journal.on_disk.pin()  # nothing is collected while this reads
+        self._journal.on_disk.pin()  # nothing is collected while this reads; if it takes longer, that ends it
         try:
             base = await self._reader.run(read_collected, self._journal.directory, self._journal.files)
         except CollectedError:  # whoever collects tells it

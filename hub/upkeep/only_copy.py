@@ -76,6 +76,7 @@ async def unread(journal: Journal) -> Ranges:
         last = 0  # the store has nothing of what was collected
     end, reader, lacking = journal.durable, Reader(journal, 0), Ranges()
     while reader.position < end:
+        journal.on_disk.pin()  # it may take longer than a pin lasts
         for entry in await reader.next(BATCH):
             lacking.add(last + 1, entry.lsn - 1)
             last = max(last, entry.lsn)

@@ -169,7 +169,7 @@ async def test_a_rebuild_that_loses_readings_has_to_be_accepted_and_is_in_the_au
         assert await operator.call("store.rebuild", accept_loss=True) == {"through": 29, "only_copy": alone}
         await hub.registry.flush()
         (deed,) = [deed for deed in hub.rooms.quarantine.state.audit.list() if deed.action == "store.rebuild"]
-        assert "accepted the loss of readings of records [[17, 17]]" in deed.detail
+        assert "accepted the loss of the readings of damaged records (1)" in deed.detail
 
 
 async def test_questions_are_answered_in_parts_and_globs_are_resolved(

@@ -20,7 +20,9 @@ class Life:
     def __init__(self, rooms: Keeping, store: MendingStore) -> None:
         self.rooms, self.store = rooms, store
         self.mender = Mender(store, InlineWorker(), InlineWorker(), rooms.ledger, rooms.followers, rooms.journal)
-        self.watch = DamageWatch(rooms.journal, store, InlineWorker(), rooms.ledger)
+        self.watch = DamageWatch(
+            rooms.journal, store, InlineWorker(), rooms.ledger, lambda: rooms.followers.cursor(store.name)
+        )
 
     def readings(self) -> int:
         return sum(readings for _, readings in self.store.stored(1 << 62))

@@ -20,7 +20,9 @@ BATCH = 3  # the first: after the marks and a birth
 
 
 def watching(rooms: Keeping) -> DamageWatch:
-    return DamageWatch(rooms.journal, rooms.store, InlineWorker(), rooms.ledger)
+    return DamageWatch(
+        rooms.journal, rooms.store, InlineWorker(), rooms.ledger, lambda: rooms.followers.cursor(rooms.store.name)
+    )
 
 
 async def test_nothing_is_said_of_a_whole_journal(autojump_clock: MockClock, tmp_path: Path) -> None:
@@ -39,6 +41,7 @@ async def test_the_store_has_the_only_copy(autojump_clock: MockClock, tmp_path: 
     flip_record(files, BATCH)
     for _ in range(2):  # it is told after every start
         async with life(files, tmp_path) as another:
+            await another.rooms.settled()
             await another.watch.look()
             (caution,) = another.watch.cautions()
             assert "lacks 1 record (3); the only copy of 2 readings is in the store, and 'telemetrio hub reb" in caution
@@ -54,6 +57,7 @@ async def test_what_is_in_neither_is_told_and_the_files_that_may_have_it(
     await written(files, tmp_path)
     flip_record(files, BATCH)
     async with life(files, tmp_path) as second:
+        await second.rooms.settled()
         await second.watch.look()
         second.mender.condemn("its file was cut")
         await second.watch.look()
@@ -69,6 +73,7 @@ async def test_what_is_in_neither_is_told_and_the_files_that_may_have_it(
         (entry,) = await second.rooms.ledger.entries()
         assert (entry["balanced"], entry["received"], entry["stored"]) == (False, 10, 8)
     async with life(files, tmp_path) as third:
+        await third.rooms.settled()
         await third.watch.look()
         assert third.watch.cautions() == [told], "a restart forgets nothing of it"
 
@@ -120,3 +125,4 @@ async def test_what_is_collected_is_no_damage_any_more(autojump_clock: MockClock
         on_disk.collected(on_disk.segments[0])
         await second.watch.look()
         assert second.watch.cautions() == []
+        assert set(second.watch.statistics().values()) == {0}
