@@ -29,6 +29,7 @@ def hub(tmp_path: Path) -> Iterator[HubProcess]:
         assert hub.stop() == 0
         damage_a_batch(hub.folder / "data" / "journal")
         hub.start()
+        until(lambda: metric(hub, "telemetrio_damage_only_copy_readings") > 0)
         yield hub
     finally:
         hub.__exit__()
