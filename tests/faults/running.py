@@ -19,9 +19,9 @@ from tests.faults.checker import PLANTED
 from tests.faults.forge import Forge, redirect, run
 from tests.faults.lab import SIMULATED, Failed, Lab, Row
 
-#: Rows at once, on two cores: a simulation, which keeps one of them busy, and rows of processes, which wait a lot.
-#: In the end, when there are none of these any more, another simulation has their place.
-SIMULATIONS, OTHERS = 1, 2
+#: Rows at once, on two cores: the long simulation, which keeps one of them busy, and others, which wait a lot. When it
+#: is through, one more of these has its place.
+LONG, OTHERS = "F28", 2
 ROW_SECONDS = 900.0  # no row may take longer, however busy the machine; then it tells where it hangs
 SEED_SECONDS = (0.5, 10.0)  # the same for a seed of the simulation: what it should take, and may take
 
@@ -89,26 +89,26 @@ def _length(task: Task, lab: Lab) -> float:
     """Seconds that it should take."""
     if task.plant is not None:
         return task.row.plant_seconds
-    return SEED_SECONDS[0] * lab.seeds * SIMULATED[task.row.number] if _simulation(task) else task.row.seconds
+    share = SIMULATED.get(task.row.number)
+    return task.row.seconds if share is None else SEED_SECONDS[0] * lab.seeds * share
 
 
 def _next(waiting: Sequence[Task], running: Sequence[Task]) -> Task | None:
     """The first that there is room for."""
     if any(task.row.alone for task in running):
         return None
-    simulations = sum(map(_simulation, running))
-    others = len(running) - simulations
-    left = others + sum(not _simulation(task) for task in waiting)
-    full = {True: simulations >= SIMULATIONS + max(0, OTHERS - left), False: others >= OTHERS}
+    long = any(map(_long, running))
+    reserved = long or any(map(_long, waiting))
+    full = {True: long, False: len(running) - long >= OTHERS + (not reserved)}
     for task in waiting:
-        if not (running if task.row.alone else full[_simulation(task)]):
+        if not (running if task.row.alone else full[_long(task)]):
             return task
     return None
 
 
-def _simulation(task: Task) -> bool:
+def _long(task: Task) -> bool:
     """Whether it computes for minutes; with a planted bug it ends soon."""
-    return task.plant is None and task.row.number in SIMULATED
+    return task.plant is None and task.row.number == LONG
 
 
 def _start(task: Task, lab: Lab) -> int:

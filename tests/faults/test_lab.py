@@ -178,18 +178,17 @@ def test_a_simulation_and_two_other_rows_run_at_once_and_one_that_wants_the_mach
     def row(name: str, **more: bool) -> Task:
         return Task(Row(name, lambda lab: {}, **more))
 
-    power, seeds, kill, cut, damage = map(row, ("F3 a", "F28 b", "F1 c", "F12 d", "F4 e"))
+    seeds, kill, cut, damage, torn = map(row, ("F28 a", "F1 b", "F12 c", "F5 d", "F4 e"))
     storm = row("F24 f", alone=True)
-    waiting = [seeds, power, kill, cut, damage, storm]
+    waiting = [kill, cut, damage, seeds, storm]
     running: list[Task] = []
     while (task := _next(waiting, running)) is not None:
         waiting.remove(task)
         running.append(task)
-    assert running == [seeds, kill, cut]
-    assert _next(waiting, [kill, cut]) == power
+    assert running == [kill, cut, seeds]
     assert _next(waiting, [seeds, kill]) == damage
-    assert _next([power], [seeds, kill]) == power, "no other row waits for the place"
-    assert _next([power], [seeds, kill, cut]) is None
+    assert _next(waiting, [kill, cut]) == damage, "the long one is through: its place is free"
+    assert _next([torn], [kill, cut, damage]) is None
     assert _next([storm], [kill]) is None
     assert _next([storm], []) == storm
     assert _next(waiting, [storm]) is None
