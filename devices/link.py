@@ -17,7 +17,7 @@ SHORTEST: Final = 0.5  # seconds of the first back-off's upper end
 LONGEST: Final = 60.0
 HURRIED: Final = 2.0  # seconds: the same while a device that is about to leave still has something to deliver
 STABLE: Final = 10.0  # seconds a link must last for the next back-off to begin small again
-FLAPPING: Final = 300.0  # seconds of pause after 4003
+FLAPPING: Final = 300.0  # seconds of pause after 4003 from a hub that did not say how long
 
 #: Close codes after which dialling again cannot help, and what a person can do.
 HOPELESS: Final[dict[int, str]] = {
@@ -154,8 +154,8 @@ class Linkage:
         code = ending.code if ending.by_hub and ending.suspect else None
         if self._poison.closed(spool.epoch, ending.through, code) and spool.set_aside(ending.through, "poison"):
             log.error("%s: set the batch after %d aside as poison", self._device.name, ending.through)
-        pause = FLAPPING if ending.by_hub and ending.code == CloseCode.FLAPPING else 0.0
-        pause = max(pause, ending.retry_after)
+        flapping = ending.by_hub and ending.code == CloseCode.FLAPPING
+        pause = ending.retry_after or (FLAPPING if flapping else 0.0)
         self._away_until = trio.current_time() + pause
         return self._backoff.next(pause)
 
