@@ -25,6 +25,7 @@ from hub.ports import Ports
 from hub.preflight import allow_files, device_models, server_tls
 from hub.serving import House, serve_house
 from hub.settings import Settings
+from hub.state import StateError
 from hub.upkeep.reopen import reopen
 from hub.wiring import Opened, wire
 
@@ -105,11 +106,14 @@ async def run_hub(
         open_journal(settings, ports, worker, reserve) as (journal, marks),
         open_store(settings, ports, store_worker, journal) as store,
     ):
-        await pass_cursors(journal, state, state_worker, store)
-        await reopen(journal, marks, store, store_worker, state, state_worker, ports.clock)
         identity = await read_identity(settings, ports, worker)
-        opened = Opened(journal, marks, state, state_worker, store, store_worker, identity)
-        house = await wire(settings, ports, opened, models)
+        try:
+            await pass_cursors(journal, state, state_worker, store)
+            await reopen(journal, marks, store, store_worker, state, state_worker, ports.clock)
+            opened = Opened(journal, marks, state, state_worker, store, store_worker, identity)
+            house = await wire(settings, ports, opened, models)
+        except (OSError, StateError) as error:
+            raise HubError(f"what is on disk cannot be brought together: {error}") from error
         async with trio.open_nursery() as core:
             core.start_soon(journal.run)
             core.start_soon(journal.watch)
@@ -119,6 +123,7 @@ async def run_hub(
             core.start_soon(house.registry.run)
             core.start_soon(house.keeper.run)
             core.start_soon(house.damage.run)
+            core.start_soon(house.copies.run)
             if house.mender is not None:
                 core.start_soon(house.mender.run)
             await serve_house(house, tls, stop, task_status)
@@ -126,5 +131,6 @@ async def run_hub(
             with trio.move_on_after(CATCH_UP_SECONDS):
                 await house.followers.reached(journal.durable)
             await house.registry.flush()
+            await house.copies.make()
             core.cancel_scope.cancel()
     log.info("stopped", durable=journal.durable)

@@ -13,7 +13,7 @@ from hub.ingest.reopening import tell
 from hub.journal import Damage, IdentityError, Journal, Reserve, log_id
 from hub.ports import Ports, Worker
 from hub.settings import Settings
-from hub.state import State, StateError
+from hub.state import State, StateError, restoring
 from hub.store.base import Store, StoreError
 from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.only_copy import damaged, told
@@ -57,9 +57,10 @@ async def own_directory(settings: Settings, ports: Ports) -> AsyncIterator[Reser
 @asynccontextmanager
 async def open_state(settings: Settings, worker: Worker) -> AsyncIterator[State]:
     path = settings.data / "state.sqlite"
-    if not path.exists() and any((settings.data / "journal").glob("*")):
-        text = f"{path} is gone, and with it all tokens: put back the one of a backup, or name another hub.data"
-        raise HubError(text)  # an empty one would lock every device out, and the ledger would forget them
+    journal = any((settings.data / "journal").glob("*"))
+    if journal and (not path.exists() or not path.stat().st_size):
+        # A new one would lock every device out, and the ledger would forget them.
+        raise HubError(f"{path} is gone, and with it all tokens. {restoring(path)}")
     state = State(path)
     try:
         await worker.run(state.open)

@@ -25,6 +25,7 @@ from hub.journal import Journal
 from hub.ports import Ports
 from hub.settings import Settings, address
 from hub.store.base import Store
+from hub.upkeep.copies import Copies
 from hub.upkeep.damage import DamageWatch
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
@@ -51,6 +52,7 @@ class House:
     log: str
     mender: Mender | None
     damage: DamageWatch
+    copies: Copies
 
 
 async def serve_house(house: House, tls: Any, stop: trio.Event, task_status: trio.TaskStatus[House]) -> None:

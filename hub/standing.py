@@ -13,6 +13,7 @@ from hub.ingest.trust import BUILT, DAY
 from hub.journal import Journal
 from hub.ports import Clock
 from hub.state import StateError
+from hub.upkeep.copies import Copies
 from hub.upkeep.damage import DamageWatch
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
@@ -26,6 +27,7 @@ STORED_SECONDS: Final = 5.0  # for the store, which may be down: then the answer
 class Standing:
     """The edge asks it. Followers, mender and keeper are made after the edge, and come in then."""
 
+    copies: Copies
     damage: DamageWatch
     followers: Followers
     keeper: Keeper
@@ -58,7 +60,8 @@ class Standing:
 
     def cautions(self) -> list[str]:
         """What somebody should look at, though all goes on."""
-        return [*self.damage.cautions(), *self._of_the_clock()]
+        copying = [] if self.copies.problem is None else [self.copies.problem]
+        return [*self.damage.cautions(), *self._of_the_clock(), *copying]
 
     def _of_the_clock(self) -> list[str]:
         now = self._clock.now()

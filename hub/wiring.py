@@ -40,6 +40,7 @@ from hub.state import State, StateError
 from hub.store.base import Store, StoreError
 from hub.store.mending import MendingStore
 from hub.upkeep.collector import Collector, Doors, Hold
+from hub.upkeep.copies import Copies
 from hub.upkeep.damage import DamageWatch
 from hub.upkeep.keeper import Keeper
 from hub.upkeep.mend import Mender
@@ -89,10 +90,12 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
     )  # fmt: skip
     keeper = _keeper(settings, ports, journal, doors, ingest.note_clock)
     damage = DamageWatch(journal, opened.store, ports.worker(), ledger, lambda: followers.cursor(opened.store.name))
-    standing.followers, standing.mender, standing.keeper, standing.damage = followers, mender, keeper, damage
+    copies = Copies(state, ports.worker(), ports.files, _copies_failed)
+    standing.followers, standing.mender, standing.keeper = followers, mender, keeper
+    standing.damage, standing.copies = damage, copies
     return House(
         settings, ports, journal, registry, router, followers, edge, rooms, opened.store, keeper, opened.identity,
-        mender, damage,
+        mender, damage, copies,
     )  # fmt: skip
 
 
@@ -169,3 +172,7 @@ def _follower_failed(name: str, error: Exception) -> None:
 
 def _keeper_failed(error: Exception) -> None:
     log.error("closed segments cannot be archived or collected; it is tried again", why=str(error))
+
+
+def _copies_failed(why: str) -> None:
+    log.error("the hub makes no copy of its state file; it is tried again", why=why)

@@ -65,17 +65,17 @@ class Account:
 
     def all(self, device: str | None = None) -> list[AccountRow]:
         """Every epoch, of one device or of all, in order."""
-        rows = self._database.query(f"{_SELECT} WHERE device = coalesce(?, device) ORDER BY device, epoch", (device,))
-        return [_row(row) for row in rows]
+        where = "WHERE device = coalesce(?, device) ORDER BY device, epoch"
+        return self._database.read(_row, f"{_SELECT} {where}", (device,))
 
     def open(self) -> list[AccountRow]:
         """The epochs that are not closed."""
-        return [_row(row) for row in self._database.query(f"{_SELECT} WHERE NOT closed")]
+        return self._database.read(_row, f"{_SELECT} WHERE NOT closed")
 
     def get(self, device: str, epoch: int) -> AccountRow | None:
         """One epoch, if anything was ever booked in it."""
-        rows = self._database.query(f"{_SELECT} WHERE device = ? AND epoch = ?", (device, epoch))
-        return _row(rows[0]) if rows else None
+        rows = self._database.read(_row, f"{_SELECT} WHERE device = ? AND epoch = ?", (device, epoch))
+        return rows[0] if rows else None
 
     def totals(self) -> tuple[int, int]:
         """Readings received and rejected since the log began."""

@@ -85,17 +85,17 @@ class Commands:
         return changed
 
     def get(self, id: str) -> CommandInfo | None:
-        rows = self._database.query(f"{_SELECT} WHERE id = ?", (id,))
-        return _info(rows[0]) if rows else None
+        rows = self._database.read(_info, f"{_SELECT} WHERE id = ?", (id,))
+        return rows[0] if rows else None
 
     def open(self) -> list[CommandInfo]:
         """All that are not over."""
-        rows = self._database.query(f"{_SELECT} WHERE state IN ('queued', 'sent', 'acknowledged')")
-        return [_info(row) for row in rows]
+        return self._database.read(_info, f"{_SELECT} WHERE state IN ('queued', 'sent', 'acknowledged')")
 
     def list(self, devices: Sequence[str] | None, states: Sequence[str] | None, limit: int) -> list[CommandInfo]:
         """The newest first; ``devices`` are names."""
-        rows = self._database.query(
+        return self._database.read(
+            _info,
             f"{_SELECT} {_OF} {_IN} ORDER BY created DESC, id LIMIT ?3",
             (
                 None if devices is None else json.dumps(list(devices)),
@@ -103,7 +103,6 @@ class Commands:
                 limit,
             ),
         )
-        return [_info(row) for row in rows]
 
 
 def is_final(state: str) -> bool:

@@ -1,72 +1,22 @@
 """The one SQLite connection: settings, transactions, and what its errors mean. The sole importer of sqlite3."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-VERSION: Final = 3  # of the schema, kept in user_version
+import cbor2
 
-SCHEMA: Final = """
-CREATE TABLE tokens (
-  hash BLOB PRIMARY KEY, role TEXT NOT NULL, subject TEXT NOT NULL, created INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE devices (
-  device TEXT PRIMARY KEY, model TEXT NOT NULL, software TEXT NOT NULL, metrics TEXT NOT NULL, labels TEXT NOT NULL,
-  enrolled INTEGER NOT NULL, revoked INTEGER NOT NULL, since INTEGER, last_seen INTEGER, epoch INTEGER, through INTEGER
-) WITHOUT ROWID;
-CREATE TABLE commands (
-  id TEXT PRIMARY KEY, device TEXT NOT NULL, name TEXT NOT NULL, args BLOB NOT NULL, state TEXT NOT NULL, value BLOB,
-  late INTEGER NOT NULL, by TEXT NOT NULL, created INTEGER NOT NULL, expiry INTEGER NOT NULL, changed INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX commands_by_age ON commands (created);
-CREATE INDEX commands_open ON commands (state) WHERE state IN ('queued', 'sent', 'acknowledged');
-CREATE TABLE twins (
-  device TEXT PRIMARY KEY, desired BLOB NOT NULL, version INTEGER NOT NULL, reported BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE account (
-  device TEXT NOT NULL, epoch INTEGER NOT NULL, highest INTEGER NOT NULL, kept TEXT NOT NULL, dropped TEXT NOT NULL,
-  lost TEXT NOT NULL, moved TEXT NOT NULL, closed INTEGER NOT NULL, unknown_above INTEGER NOT NULL,
-  received INTEGER NOT NULL, rejected TEXT NOT NULL, dropped_readings INTEGER NOT NULL,
-  expired INTEGER NOT NULL DEFAULT 0, removed TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (device, epoch)
-) WITHOUT ROWID;
-CREATE TABLE quarantine (
-  id INTEGER PRIMARY KEY, lsn INTEGER NOT NULL, device TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
-  row INTEGER NOT NULL, metric TEXT NOT NULL, time INTEGER, received INTEGER NOT NULL, code TEXT NOT NULL,
-  text TEXT NOT NULL, value BLOB NOT NULL, model TEXT NOT NULL DEFAULT '', unit TEXT NOT NULL DEFAULT '',
-  type TEXT NOT NULL DEFAULT '', quality INTEGER NOT NULL DEFAULT 0, rows_before INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX quarantine_by_device ON quarantine (device, id);
-CREATE INDEX quarantine_by_batch ON quarantine (lsn);
-CREATE TABLE events (
-  lsn INTEGER PRIMARY KEY, device TEXT NOT NULL, time INTEGER NOT NULL, level TEXT NOT NULL, text TEXT NOT NULL
-);
-CREATE TABLE cursors (name TEXT PRIMARY KEY, lsn INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE gaps (
-  name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)
-) WITHOUT ROWID;
-CREATE TABLE audit (
-  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, by TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL,
-  detail TEXT NOT NULL
-);
-"""
+from hub.state.schema import DECLARED, SUMMED_SINCE, TABLES, VERSION, row_sum, statements
+from hub.state.wal import CERTAIN, forgotten
 
-#: From version 1. What was in quarantine then does not tell its model and type: it can be dropped only.
-FROM_1: Final = (
-    "ALTER TABLE account ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE account ADD COLUMN removed TEXT NOT NULL DEFAULT '{}'",
-    "ALTER TABLE quarantine ADD COLUMN model TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE quarantine ADD COLUMN unit TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE quarantine ADD COLUMN type TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE quarantine ADD COLUMN quality INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE quarantine ADD COLUMN rows_before INTEGER NOT NULL DEFAULT 0",
-    "CREATE INDEX quarantine_by_batch ON quarantine (lsn)",
-)
-FROM_2: Final = (
-    "CREATE TABLE gaps (name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)) "
-    "WITHOUT ROWID",
-)
+#: What a value that is not as it was written makes of whoever reads it.
+_SENSELESS: Final = (ValueError, TypeError, LookupError, EOFError, cbor2.CBORDecodeError)
+
+COPY: Final = "state.copy"  # beside the file: what the hub copies of it from time to time
+
+T = TypeVar("T")
 
 
 class StateError(Exception):
@@ -87,13 +37,12 @@ class Database:
         self.created = not self.path.exists()
         with self._translated():
             self.path.touch(mode=0o600)  # it holds who may do what
-            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10.0)
-            self._connection = connection
+            self._connection = connection = connected(self.path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit that was told survives a power cut
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
+            check(connection)
+            if (commits := forgotten(self.path)) >= CERTAIN:
+                raise sqlite3.DatabaseError(f"its log breaks off {commits} commits before its end")
         self._migrate()
 
     def close(self) -> None:
@@ -101,10 +50,23 @@ class Database:
             self._connection.close()
             self._connection = None
 
+    @property
+    def changes(self) -> int:
+        """How many rows were written since ``open``."""
+        return 0 if self._connection is None else self._connection.total_changes
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows."""
         with self._translated():
             return self._open().execute(sql, parameters).fetchall()
+
+    def read(self, parse: Callable[[tuple[Any, ...]], T], sql: str, parameters: Sequence[Any] = ()) -> list[T]:
+        """What ``parse`` makes of each row; StateError where it makes no sense, because then it is damaged."""
+        rows = self.query(sql, parameters)
+        try:
+            return [parse(row) for row in rows]
+        except _SENSELESS as exc:
+            raise self._damaged(f"a row makes no sense ({exc})") from exc
 
     def write(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Change something; how many rows it changed. Commits by itself outside a transaction."""
@@ -148,12 +110,10 @@ class Database:
                 f"the state file {self.path} was written by a newer version (schema {version}, this one knows "
                 f"{VERSION}); run that version, or restore a backup made by this one"
             )
-        if version < VERSION:
+        if steps := statements(version):
             with self.transaction():
-                steps = [*(FROM_1 if version == 1 else ()), *FROM_2]
-                for statement in SCHEMA.split(";\n") if version == 0 else steps:
+                for statement in steps:
                     self.write(statement)
-                self.write(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -163,10 +123,54 @@ class Database:
         except OSError as exc:
             raise StateError(f"the state file {self.path} cannot be made: {exc}; see who may write there") from exc
         except sqlite3.DatabaseError as exc:
-            damaged = type(exc) is sqlite3.DatabaseError  # SQLITE_CORRUPT and SQLITE_NOTADB have no class of their own
-            advice = (
-                "it is damaged: stop the hub and bring it back from a backup with `telemetrio hub restore`"
-                if damaged
-                else "see that its disk has space and that the hub may write there, then try again"
-            )
+            if is_damage(exc):
+                raise self._damaged(str(exc)) from exc
+            advice = "see that its disk has space and that the hub may write there, then try again"
             raise StateError(f"the state file {self.path}: {exc}; {advice}") from exc
+        except UnicodeDecodeError as exc:  # SQLite quotes what it does not understand
+            raise self._damaged(f"its tables make no sense ({exc.reason})") from exc
+
+    def _damaged(self, what: str) -> StateError:
+        told = " ".join(what.split())  # SQLite's may have several lines
+        return StateError(f"the state file {self.path} is damaged: {told}. {restoring(self.path)}")
+
+
+def connected(path: Path) -> sqlite3.Connection:
+    """A connection that knows the checksum of rows; every statement is a transaction by itself."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+    connection.create_function("row_sum", -1, row_sum, deterministic=True)
+    return connection
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """Read all of it; sqlite3.DatabaseError when anything is not as it was written. An empty file is a new one."""
+    verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    there = {row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+    if (version == 0 and there) or (version == VERSION and there != DECLARED):
+        raise sqlite3.DatabaseError("its tables are not those that were made")
+    if version < SUMMED_SINCE:
+        return
+    for table in TABLES:
+        try:
+            wrong = connection.execute(table.wrong()).fetchone()
+        except sqlite3.OperationalError:  # not even text any more
+            wrong = (1,)
+        if wrong is not None:
+            raise sqlite3.DatabaseError(f"a row of {table.name} is not what was written")
+
+
+def is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether it tells of the file, not of the disk or of whoever asks."""
+    # SQLITE_CORRUPT and SQLITE_NOTADB have no class of their own, and text that is none is an OperationalError.
+    return type(error) is sqlite3.DatabaseError or "decode to UTF-8" in str(error)
+
+
+def restoring(path: Path) -> str:
+    """What to do when the state file at ``path`` is damaged or gone."""
+    own = "telemetrio hub restore --state"
+    if path.with_name(COPY).exists():
+        return f"Stop the hub and put back the copy that it made itself: {own} (or one of a backup: {own} BACKUP)"
+    return f"Stop the hub and put back the one of a backup: {own} BACKUP"

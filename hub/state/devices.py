@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from hub.state.database import Database
 from hub.wire.messages import Declared
@@ -32,17 +33,11 @@ class Devices:
         self._database = database
 
     def all(self) -> list[DeviceRow]:
-        rows = self._database.query(
+        return self._database.read(
+            _device,
             "SELECT device, enrolled, model, software, metrics, labels, revoked, since, last_seen, epoch, through "
-            "FROM devices"
+            "FROM devices",
         )
-        return [
-            DeviceRow(
-                device, enrolled, model, software, tuple(Declared(*each) for each in json.loads(metrics)),
-                json.loads(labels), bool(revoked), *rest,
-            )
-            for device, enrolled, model, software, metrics, labels, revoked, *rest in rows
-        ]  # fmt: skip
 
     def save(self, rows: Iterable[DeviceRow]) -> None:
         """Store these as they are now, in one transaction."""
@@ -58,3 +53,11 @@ class Devices:
                     for row in rows
                 ),
             )  # fmt: skip
+
+
+def _device(row: tuple[Any, ...]) -> DeviceRow:
+    device, enrolled, model, software, metrics, labels, revoked, *rest = row
+    return DeviceRow(
+        device, enrolled, model, software, tuple(Declared(*each) for each in json.loads(metrics)),
+        json.loads(labels), bool(revoked), *rest,
+    )  # fmt: skip

@@ -132,5 +132,8 @@ class Quarantine:
         return int(self._database.query("SELECT count(*) FROM quarantine")[0][0])
 
     def _rows(self, rest: str, bound: Sequence[Any]) -> Entries:
-        rows = self._database.query(f"SELECT id, {_FIELDS} FROM quarantine {rest}", bound)  # noqa: S608
-        return [(row[0], Rejected._make((*row[1:11], cbor2.loads(row[11]), *row[12:]))) for row in rows]
+        return self._database.read(_entry, f"SELECT id, {_FIELDS} FROM quarantine {rest}", bound)  # noqa: S608
+
+
+def _entry(row: tuple[Any, ...]) -> tuple[int, Rejected]:
+    return row[0], Rejected._make((*row[1:11], cbor2.loads(row[11]), *row[12:]))

@@ -38,6 +38,11 @@ class State:
         """Whether ``open`` made a new file (where a journal is already, a backup should have been restored)."""
         return self._database.created
 
+    @property
+    def changes(self) -> int:
+        """How many rows were written since ``open``."""
+        return self._database.changes
+
     def open(self) -> None:
         """Open or create. StateError when it is damaged, saying how to restore it."""
         self._database.open()

@@ -1,7 +1,7 @@
 """Twins: what operators want of a device's properties, and what the device reports."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cbor2
 
@@ -25,11 +25,9 @@ class Twins:
 
     def get(self, device: str) -> Twin:
         """An empty twin when nothing was ever said."""
-        rows = self._database.query("SELECT desired, version, reported FROM twins WHERE device = ?", (device,))
-        if not rows:
-            return Twin({}, 0, {})
-        desired, version, reported = rows[0]
-        return Twin(cbor2.loads(desired), version, cbor2.loads(reported))
+        sql = "SELECT desired, version, reported FROM twins WHERE device = ?"
+        rows = self._database.read(_twin, sql, (device,))
+        return rows[0] if rows else Twin({}, 0, {})
 
     def report(self, device: str, patch: Mapping[str, Plain]) -> Twin:
         """Patch what the device reports; a null takes the property away."""
@@ -47,6 +45,11 @@ class Twins:
             (device, cbor2.dumps(twin.desired), twin.version, cbor2.dumps(twin.reported)),
         )
         return twin
+
+
+def _twin(row: tuple[Any, ...]) -> Twin:
+    desired, version, reported = row
+    return Twin(cbor2.loads(desired), version, cbor2.loads(reported))
 
 
 def _patched(properties: dict[str, Plain], patch: Mapping[str, Plain]) -> dict[str, Plain]:

@@ -11,7 +11,7 @@ from hub.followers.ledger import ledger_entry
 from hub.journal.archive import open_segment
 from hub.journal.segments import SegmentReader, segments
 from hub.ports import Files
-from hub.state import State
+from hub.state import State, restoring
 from hub.store.duck import DuckStore
 from hub.upkeep.verify import Claims
 
@@ -51,8 +51,9 @@ def claims_of_files(data: Path) -> Claims:
     files = DiskFiles()
     if not (data / "journal").is_dir():
         raise ClaimsError(f"{data}: no hub has run here; name its settings with --config")
-    if not (data / "state.sqlite").exists():  # opened, it would come into being
-        raise ClaimsError(f"{data / 'state.sqlite'} is gone: put back the one of a backup, then verify")
+    state = data / "state.sqlite"
+    if not state.exists() or not state.stat().st_size:  # opened, it would come into being
+        raise ClaimsError(f"{state} is gone. {restoring(state)}; then verify")
     try:
         lock = files.lock(data / "lock")
     except BlockingIOError:

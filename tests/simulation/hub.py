@@ -123,6 +123,7 @@ def closed_doors(store_files: Files) -> Iterator[None]:
         "hub.serving._write_ready": lambda path, told: None,
         "hub.ingest.credit.WINDOW_BATCHES": BATCHES,
         "hub.upkeep.keeper.LOOK_SECONDS": LOOK_SECONDS,
+        "hub.upkeep.copies.LOOK_SECONDS": float("inf"),  # the state file is no part of what is simulated
         "devices.conversation.PONG_SECONDS": 2 * SILENCE_SECONDS,
         "devices.conversation.WELCOME_SECONDS": 4 * SILENCE_SECONDS,
     }

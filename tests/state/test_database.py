@@ -1,12 +1,14 @@
 """The state file: what was told as written is there, all of it or nothing, and damage says what to do."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from hub.state import AccountRow, DeviceRow, State, StateError, TokenRow
-from hub.state.database import VERSION
+from hub.state.schema import VERSION
+from hub.wire.messages import Declared
+from hub.wire.ranges import Ranges
+from tests.state.older import older_file
 
 
 def opened(path: Path) -> State:
@@ -87,35 +89,36 @@ def test_a_place_that_is_not_there(tmp_path: Path) -> None:
         opened(tmp_path / "nowhere" / "state.sqlite")
 
 
-def test_a_file_of_the_version_before_is_brought_to_this_one(path: Path) -> None:
-    state = opened(path)
-    with state.transaction():
-        state.account.save([AccountRow("pump-1", 1, 3, received=4)])
-    state.close()
-    with sqlite3.connect(path) as older:
-        for column in ("expired", "removed"):
-            older.execute(f"ALTER TABLE account DROP COLUMN {column}")
-        older.execute("DROP INDEX quarantine_by_batch")
-        for column in ("model", "unit", "type", "quality", "rows_before"):
-            older.execute(f"ALTER TABLE quarantine DROP COLUMN {column}")
-        older.execute("DROP TABLE gaps")
-        older.execute("PRAGMA user_version = 1")
-    older.close()
-    state = opened(path)
-    assert state.account.all() == [AccountRow("pump-1", 1, 3, received=4, expired=0)]
-    assert state.cursors.missed("influx") == []
-    state.close()
-
-
-def test_a_file_of_version_2_is_brought_to_this_one(path: Path) -> None:
-    opened(path).close()
-    with sqlite3.connect(path) as older:
-        older.execute("DROP TABLE gaps")
-        older.execute("PRAGMA user_version = 2")
-    older.close()
-    state = opened(path)
-    with state.transaction():
-        state.cursors.miss("influx", 8, 14)
-        state.cursors.set("influx", 20)
-    assert state.cursors.missed("influx") == [(8, 14)]
-    state.close()
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_file_of_an_older_version_is_brought_to_this_one(path: Path, version: int) -> None:
+    device = (
+        "INSERT INTO devices VALUES ('pump-1', 'pump', '', '[[\"rpm\", \"1/min\", \"int\"]]', '{}', 5, 0, 7, 8, 1, 3)"
+    )
+    columns = "device, epoch, highest, kept, dropped, lost, moved, closed, unknown_above, received, rejected, "
+    account = (
+        f"INSERT INTO account ({columns} dropped_readings) "
+        "VALUES ('pump-1', 1, 3, '[[1,3]]', '[]', '[]', '[]', 0, 0, 4, '{}', 0)"
+    )
+    rejected = (
+        "INSERT INTO quarantine (id, lsn, device, epoch, seq, row, metric, time, received, code, text, value) "
+        "VALUES (9, 4, 'pump-1', 1, 2, 0, 'rpm', 6, 7, 'range', 'too fast', x'01')"
+    )
+    older_file(path, version, device, account, rejected)
+    for _ in range(2):  # the second time it is of this version, and checked as such
+        state = opened(path)
+        assert state.account.all() == [AccountRow("pump-1", 1, 3, Ranges([(1, 3)]), received=4, expired=0)]
+        assert state.devices.all() == [
+            DeviceRow(
+                "pump-1",
+                5,
+                "pump",
+                metrics=(Declared("rpm", "1/min", "int"),),
+                since=7,
+                last_seen=8,
+                epoch=1,
+                through=3,
+            )
+        ]
+        assert [(id, each.value, each.model) for id, each in state.quarantine.list()] == [(9, 1, "")]
+        assert state.cursors.missed("influx") == []
+        state.close()

@@ -1,0 +1,54 @@
+"""Copies of the state file: whole, checked, and durable before they have their name."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from hub.disk import DiskFiles
+from hub.state.database import StateError, check, connected, is_damage
+from hub.state.schema import VERSION
+
+
+def copy_state(source: Path, target: Path) -> None:
+    """Copy the state file ``source``, which a hub may be writing, to ``target``, in the place of what was there.
+
+    Blocks, but nobody who writes. The copy is read through: StateError when it is damaged, and so ``source`` is, or
+    when it cannot be made; ``target`` is then as it was.
+    """
+    draft = target.with_name(f"{target.name}.draft")
+    try:
+        _discard(draft)
+        draft.touch(mode=0o600)  # it holds who may do what
+        uri = f"{source.absolute().as_uri()}?mode=ro"
+        with (
+            closing(sqlite3.connect(uri, uri=True, timeout=10.0)) as reading,
+            closing(connected(draft)) as writing,
+        ):
+            reading.backup(writing)
+            writing.execute("PRAGMA journal_mode = DELETE")  # one file, without what is beside it
+            check(writing)
+            version = writing.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            text = f"{source} was written by a newer version (schema {version}, this one knows {VERSION})"
+            raise StateError(f"{text}; use that version")
+        files = DiskFiles()
+        with closing(files.open(draft)) as file:
+            file.sync()
+        files.rename(draft, target)
+        files.sync_directory(target.parent)
+    except sqlite3.DatabaseError as exc:
+        _discard(draft)
+        if is_damage(exc):
+            raise StateError(f"{source} is damaged: {exc}") from exc
+        raise StateError(f"{source} cannot be copied to {target}: {exc}; see that there is space") from exc
+    except OSError as exc:
+        raise StateError(f"{source} cannot be copied to {target}: {exc.strerror}; see who may write there") from exc
+    except BaseException:
+        _discard(draft)
+        raise
+
+
+def _discard(draft: Path) -> None:
+    """What an earlier one left when it was killed; SQLite's own files beside it, too."""
+    for path in (draft, draft.with_name(f"{draft.name}-journal"), draft.with_name(f"{draft.name}-wal")):
+        path.unlink(missing_ok=True)

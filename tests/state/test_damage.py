@@ -1,0 +1,162 @@
+"""Whatever is wrong with the state file: it is told with what to do, or what is read of it is what was written."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from hub.state import AccountRow, State, StateError, copy_state
+from hub.state.wal import FRAME_HEADER, HEADER
+from tests.state.filled import content, filled
+
+STRIDE: Final = 1009  # bits between two that are flipped: about five hundred of the file
+PAGE: Final = 4096  # bytes
+COMMITS: Final = 12
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "state.sqlite"
+    filled(path)
+    return path
+
+
+def said(path: Path) -> "list[object] | str":
+    """What is read of it, or that it is damaged; beside it lies nothing that SQLite made of it before."""
+    try:
+        return content(path)
+    except StateError as error:
+        told = re.fullmatch(r"the state file \S+ is damaged: .+telemetrio hub restore --state.*", str(error))
+        return "damaged" if told else str(error)
+    finally:
+        for part in ("-wal", "-shm"):
+            path.with_name(f"{path.name}{part}").unlink(missing_ok=True)
+
+
+def test_archive_a_flipped_bit_of_the_state_file_is_told_or_costs_nothing(path: Path) -> None:
+    written, good = content(path), path.read_bytes()
+    told = 0
+    for bit in range(0, len(good) * 8, STRIDE):
+        flipped = bytearray(good)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        found = said(path)
+        assert found in ("damaged", written), f"bit {bit} changes what is read"
+        told += found == "damaged"
+    assert told >= 30
+
+
+def test_archive_a_flipped_bit_in_any_value_is_told(path: Path) -> None:
+    """SQLite's own check sees nothing of these."""
+    good = path.read_bytes()
+    for value in (
+        b"pump-3",
+        b"[[1,4],[6,9]]",
+        b'{"range": 2}',
+        b'{"hall": "2"}',
+        b"too fast",
+        b"queued",
+        b"hot",
+        b"influx",
+    ):
+        for place in (0, len(value) // 2, len(value) - 1):
+            for bit in (0, 1, 7):
+                flipped = bytearray(good)
+                flipped[good.rindex(value) + place] ^= 1 << bit
+                path.write_bytes(flipped)
+                assert said(path) == "damaged", (value, place, bit)
+
+
+@pytest.mark.parametrize("fill", [b"\0", b"\xff"], ids=["zeros", "ones"])
+def test_archive_a_lost_or_overwritten_page_is_told(path: Path, fill: bytes) -> None:
+    written, good = content(path), path.read_bytes()
+    for at in range(0, len(good), PAGE):
+        path.write_bytes(good[:at] + fill * PAGE + good[at + PAGE :])
+        assert said(path) in ("damaged", written)
+        if at:
+            path.write_bytes(good[:at])
+            assert said(path) == "damaged"
+
+
+def killed(path: Path) -> list[object]:
+    """Leave the file as a killed hub does, its log beside it; what was committed."""
+    state, kept = State(path), path.parent / "kept"
+    state.open()
+    for number in range(COMMITS):
+        with state.transaction():
+            state.account.save([AccountRow("pump-0", 1, 10 + number)])
+            state.cursors.set("account", 60 + number)
+    kept.mkdir()
+    for part in ("", "-wal"):
+        shutil.copy(path.with_name(f"{path.name}{part}"), kept)
+    state.close()
+    for part in ("", "-wal"):
+        shutil.copy(kept / f"{path.name}{part}", path.parent)
+    return content(path)
+
+
+def test_archive_a_log_that_breaks_off_before_its_end_is_told(path: Path) -> None:
+    """SQLite takes it for the end: tokens, commands and all that came later would be gone without a word."""
+    committed = killed(path)
+    good = {part: (path.parent / "kept" / f"{path.name}{part}").read_bytes() for part in ("", "-wal")}
+    frame = FRAME_HEADER + PAGE
+    last = (len(good["-wal"]) - HEADER) // frame * frame + HEADER - frame * 2  # where the last commit begins
+    for at in [*range(HEADER), *range(HEADER, last, 1009), *range(last, len(good["-wal"]), 1009)]:
+        for part, bytes_ in good.items():
+            path.with_name(f"{path.name}{part}").write_bytes(bytes_)
+        log = bytearray(good["-wal"])
+        log[at] ^= 4
+        path.with_name(f"{path.name}-wal").write_bytes(log)
+        found = said(path)
+        if at < last - frame * 2:
+            assert found in ("damaged", committed), f"byte {at} changes what is read"
+
+
+def test_a_killed_hubs_log_is_read_to_its_end(path: Path) -> None:
+    committed = killed(path)
+    assert str(AccountRow("pump-0", 1, 10 + COMMITS - 1)) in str(committed)
+
+
+def test_a_copy_has_what_was_committed_while_the_file_is_written(path: Path, tmp_path: Path) -> None:
+    state = State(path)
+    state.open()
+    with state.transaction():
+        state.cursors.set("account", 77)
+        copy_state(path, tmp_path / "before")
+    copy_state(path, tmp_path / "after")
+    state.close()
+    cursors = []
+    for name in ("before", "after"):
+        copy = State(tmp_path / name)
+        copy.open()
+        cursors.append(copy.cursors.get("account"))
+        copy.close()
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    assert cursors == [50, 77]
+    assert content(tmp_path / "after") == content(path)
+
+
+def test_a_copy_of_a_damaged_file_is_none(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "state.copy"
+    copy_state(path, copy)
+    before = copy.read_bytes()
+    flipped = bytearray(path.read_bytes())
+    flipped[bytes(flipped).rindex(b"hot")] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(StateError, match=r"state\.sqlite is damaged: a row of events is not what was written"):
+        copy_state(path, copy)
+    assert copy.read_bytes() == before
+    assert not list(tmp_path.glob("*draft*"))
+    assert said(path) == "damaged"
+    with pytest.raises(StateError, match="put back the copy that it made itself: telemetrio hub restore --state"):
+        content(path)
+
+
+def test_a_copy_that_cannot_be_made_says_why(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(StateError, match=r"cannot be copied to .*nowhere.*No such file or directory"):
+        copy_state(path, tmp_path / "nowhere" / "copy")
+    with pytest.raises(StateError, match="cannot be copied"):
+        copy_state(tmp_path / "none", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()

@@ -1,0 +1,118 @@
+"""The hub's own copy of its state file: new soon after a token has changed, else from time to time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from hub.disk import DiskFiles
+from hub.ports import InlineWorker
+from hub.state import COPY, Deed, State, TokenRow
+from hub.upkeep.copies import LONGEST_SECONDS, LOOK_SECONDS, SPARE, Copies
+
+
+class Disk(DiskFiles):
+    """With as much space as a test wants."""
+
+    space = 10 * SPARE
+
+    def free(self, directory: Path) -> int:
+        return self.space
+
+
+class Room:
+    """A state file and its copies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state, self.disk, self.failures = State(folder / "state.sqlite"), Disk(), list[str]()
+        self.state.open()
+        self.copies = Copies(self.state, InlineWorker(), self.disk, self.failures.append)
+        self.copy = folder / COPY
+
+    def change(self, lsn: int) -> None:
+        with self.state.transaction():
+            self.state.cursors.set("account", lsn)
+
+    def copied(self) -> tuple[int, int]:
+        """The cursor and the number of tokens in the copy."""
+        copy = State(self.copy)
+        copy.open()
+        try:
+            return copy.cursors.get("account"), len(copy.tokens.all())
+        finally:
+            copy.close()
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    room = Room(tmp_path)
+    yield room
+    room.state.close()
+
+
+async def seconds(number: float) -> None:
+    await trio.sleep(number)
+    await trio.testing.wait_all_tasks_blocked()
+
+
+@pytest.mark.trio
+async def test_a_new_token_is_in_the_copy_soon_and_all_else_later(
+    room: Room, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    nursery.start_soon(room.copies.run)
+    room.change(1)
+    await seconds(LOOK_SECONDS)
+    assert room.copied() == (1, 0)
+    room.change(2)
+    await seconds(LOOK_SECONDS)
+    assert room.copied() == (1, 0), "presence alone changes the file all the time"
+    room.state.tokens.replace(TokenRow(b"h" * 32, "admin", "ada", 1))
+    await seconds(LOOK_SECONDS)
+    assert room.copied() == (2, 1)
+    room.state.tokens.remove("admin", "ada")
+    await seconds(LOOK_SECONDS)
+    assert room.copied() == (2, 0)
+    room.change(3)
+    await seconds(LONGEST_SECONDS)
+    assert room.copied() == (3, 0)
+    before = room.copy.stat().st_mtime_ns
+    await seconds(2 * LONGEST_SECONDS)
+    assert room.copy.stat().st_mtime_ns == before, "nothing has changed"
+
+
+@pytest.mark.trio
+async def test_a_copy_is_not_what_fills_the_disk(
+    room: Room, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    room.disk.space = SPARE
+    nursery.start_soon(room.copies.run)
+    await seconds(2 * LONGEST_SECONDS)
+    assert not room.copy.exists()
+    assert room.copies.problem is not None
+    assert "makes no copy of its state file: there are not 67 MB free" in room.copies.problem
+    assert len(room.failures) == 1, "told once"
+    room.disk.space = 2 * SPARE
+    await seconds(LONGEST_SECONDS)
+    assert room.copied() == (0, 0)
+    assert room.copies.problem is None
+
+
+@pytest.mark.trio
+async def test_a_file_that_is_damaged_while_the_hub_runs_is_told_and_the_copy_stays_good(
+    room: Room, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    room.state.audit.add(Deed(1, "ada", "token.create", "ada", "admin"))
+    room.state.close()  # all is in the file itself now
+    room.state.open()
+    await room.copies.make()
+    content = bytearray((path := room.state.path).read_bytes())
+    content[bytes(content).rindex(b"create")] ^= 1
+    path.write_bytes(content)
+    room.state.tokens.replace(TokenRow(b"i" * 32, "viewer", "bob", 1))
+    nursery.start_soon(room.copies.run)
+    await seconds(LONGEST_SECONDS)
+    assert room.copies.problem is not None
+    assert "is damaged: a row of audit is not what was written" in room.copies.problem
+    assert room.copied() == (0, 0)
