@@ -27,6 +27,7 @@ from hub.serving import House, serve_house
 from hub.settings import Settings
 from hub.state import StateError
 from hub.upkeep.reopen import reopen
+from hub.upkeep.restored import bring_up
 from hub.wiring import Opened, wire
 
 #: The tail of the journal holds a few hundred thousand small objects that come and go without cycles. With Python's own
@@ -109,6 +110,7 @@ async def run_hub(
         identity = await read_identity(settings, ports, worker)
         try:
             await pass_cursors(journal, state, state_worker, store)
+            await bring_up(journal, state, state_worker)
             await reopen(journal, marks, store, store_worker, state, state_worker, ports.clock)
             opened = Opened(journal, marks, state, state_worker, store, store_worker, identity)
             house = await wire(settings, ports, opened, models)

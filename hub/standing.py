@@ -1,5 +1,6 @@
 """How the hub stands as a whole: what is wrong with it, how far its followers have come, and a store made again."""
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
@@ -21,6 +22,7 @@ from hub.upkeep.only_copy import LossRefused
 from hub.wire.shapes import FollowerStatus, StoreRebuild
 
 BOOKED_SECONDS: Final = 20.0  # for the account to book what an operator changes in quarantine: a second at most
+NAMED: Final = 5  # devices, of which there may be thousands
 STORED_SECONDS: Final = 5.0  # for the store, which may be down: then the answer does not wait for it
 
 
@@ -33,7 +35,17 @@ class Standing:
     keeper: Keeper
     mender: Mender | None = None  # of a store that has a file
 
-    def __init__(self, journal: Journal, ingest: Ingest, router: Router, store: StoreDoor, clock: Clock) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        ingest: Ingest,
+        router: Router,
+        store: StoreDoor,
+        clock: Clock,
+        strangers: Callable[[], Sequence[str]],
+    ) -> None:
+        """``strangers``: devices that have readings here, and the registry does not know."""
+        self._strangers = strangers
         self._journal = journal
         self._ingest = ingest
         self._clock = clock
@@ -61,7 +73,18 @@ class Standing:
     def cautions(self) -> list[str]:
         """What somebody should look at, though all goes on."""
         copying = [] if self.copies.problem is None else [self.copies.problem]
-        return [*self.damage.cautions(), *self._of_the_clock(), *copying]
+        return [*self.damage.cautions(), *self._of_the_clock(), *copying, *self._of_strangers()]
+
+    def _of_strangers(self) -> list[str]:
+        """An older state file was put back: whoever came later has no token in it."""
+        unknown = self._strangers()
+        if not unknown:
+            return []
+        names = ", ".join(unknown[:NAMED]) + (f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else "")
+        return [
+            f"the state file is older than some devices: {names} cannot come in. Let each in again with 'telemetrio "
+            "devices enroll'; it goes on where it was"
+        ]
 
     def _of_the_clock(self) -> list[str]:
         now = self._clock.now()

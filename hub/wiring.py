@@ -70,7 +70,12 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
     ingest = _ingest(settings, ports, opened, models)
     asked, kept = StoreDoor(opened.store, ports.worker(), settings.store), StateDoor(state, worker)
     ledger = Ledger(journal, state, worker, asked.counts, registry.next)
-    standing = Standing(journal, ingest, router, asked, ports.clock)
+    strangers = [device for device in opened.marks.devices() if device not in registry]
+    if strangers:
+        log.warning("devices have readings here, and the state file does not know them", devices=len(strangers))
+    standing = Standing(
+        journal, ingest, router, asked, ports.clock, lambda: [name for name in strangers if name not in registry]
+    )  # fmt: skip
     rooms = Rooms(
         ingest=ingest, journal=journal, registry=registry, router=router, live=live, clock=ports.clock,
         models=models.known, log=opened.identity, version=version("telemetrio"), directory=journal.directory,

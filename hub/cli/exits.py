@@ -93,7 +93,13 @@ _ADVICE: Final[Mapping[int | None, str]] = {
     errno.ENOSPC: "make room, or write elsewhere", errno.EROFS: "name a place that can be written",
 }  # fmt: skip
 _FAILED: Final = frozenset(
-    {"hub.state.database.StateError", "hub.store.base.StoreError", "hub.journal.errors.JournalFailed"}
+    {
+        "hub.state.database.StateDamaged",
+        "hub.state.database.StateError",
+        "hub.upkeep.manifest.BackupError",
+        "hub.store.base.StoreError",
+        "hub.journal.errors.JournalFailed",
+    }
 )
 _USAGE: Final = frozenset(
     {

@@ -4,7 +4,7 @@ It knows bytes only. A record comes with an opaque companion, which followers at
 """
 
 from hub.journal.errors import JournalFailed
-from hub.journal.identity import IdentityError, log_id
+from hub.journal.identity import IdentityError, known_log_id, log_id
 from hub.journal.journal import Journal
 from hub.journal.lookback import look_back, records_after
 from hub.journal.recovery import Recovery
@@ -16,5 +16,5 @@ from hub.journal.statistics import JournalStatistics
 
 __all__ = [
     "Damage", "IdentityError", "Journal", "JournalFailed", "JournalStatistics", "Recovery", "Reserve", "Scan", "Search",
-    "log_id", "look_back", "records_after",
+    "known_log_id", "log_id", "look_back", "records_after",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from hub.state.account import AccountRow
 from hub.state.commands import Change, is_final
 from hub.state.copying import copy_state
-from hub.state.database import COPY, StateError, restoring
+from hub.state.database import COPY, StateDamaged, StateError, restoring
 from hub.state.devices import DeviceRow
 from hub.state.events import Deed
 from hub.state.quarantine import Group, Rejected, Which
@@ -12,6 +12,6 @@ from hub.state.tokens import TokenRow
 from hub.state.twins import Twin
 
 __all__ = [
-    "COPY", "AccountRow", "Change", "Deed", "DeviceRow", "Group", "Rejected", "State", "StateError", "TokenRow", "Twin",
-    "Which", "copy_state", "is_final", "restoring",
+    "COPY", "AccountRow", "Change", "Deed", "DeviceRow", "Group", "Rejected", "State", "StateDamaged",
+    "StateError", "TokenRow", "Twin", "Which", "copy_state", "is_final", "restoring",
 ]  # fmt: skip

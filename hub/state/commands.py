@@ -84,6 +84,11 @@ class Commands:
                 changed.append(info)
         return changed
 
+    def doubt(self, at: int) -> int:
+        """After the file was put back: what is queued in it may have been sent meanwhile, and is not sent again. How
+        many; each waits for its answer until its deadline."""
+        return self._database.write("UPDATE commands SET state = 'sent', changed = ? WHERE state = 'queued'", (at,))
+
     def get(self, id: str) -> CommandInfo | None:
         rows = self._database.read(_info, f"{_SELECT} WHERE id = ?", (id,))
         return rows[0] if rows else None

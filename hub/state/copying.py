@@ -5,15 +5,15 @@ from contextlib import closing
 from pathlib import Path
 
 from hub.disk import DiskFiles
-from hub.state.database import StateError, check, connected, is_damage
+from hub.state.database import StateDamaged, StateError, check, connected, is_damage
 from hub.state.schema import VERSION
 
 
 def copy_state(source: Path, target: Path) -> None:
     """Copy the state file ``source``, which a hub may be writing, to ``target``, in the place of what was there.
 
-    Blocks, but nobody who writes. The copy is read through: StateError when it is damaged, and so ``source`` is, or
-    when it cannot be made; ``target`` is then as it was.
+    Blocks, but nobody who writes. The copy is read through: StateDamaged when it is not as ``source`` was written,
+    StateError when it cannot be made; ``target`` is then as it was.
     """
     draft = target.with_name(f"{target.name}.draft")
     try:
@@ -39,8 +39,11 @@ def copy_state(source: Path, target: Path) -> None:
     except sqlite3.DatabaseError as exc:
         _discard(draft)
         if is_damage(exc):
-            raise StateError(f"{source} is damaged: {exc}") from exc
+            raise StateDamaged(f"{source} is damaged: {' '.join(str(exc).split())}") from exc
         raise StateError(f"{source} cannot be copied to {target}: {exc}; see that there is space") from exc
+    except UnicodeDecodeError as exc:  # SQLite quotes what it does not understand
+        _discard(draft)
+        raise StateDamaged(f"{source} is damaged: its tables make no sense ({exc.reason})") from exc
     except OSError as exc:
         raise StateError(f"{source} cannot be copied to {target}: {exc.strerror}; see who may write there") from exc
     except BaseException:

@@ -23,6 +23,10 @@ class StateError(Exception):
     """The state file could not do it; nothing of the transaction has been committed. The text says what to do next."""
 
 
+class StateDamaged(StateError):
+    """The file is not as it was written."""
+
+
 class Database:
     """One connection; every call blocks. It may be used from any thread, by one call at a time (a worker's way)."""
 
@@ -130,9 +134,9 @@ class Database:
         except UnicodeDecodeError as exc:  # SQLite quotes what it does not understand
             raise self._damaged(f"its tables make no sense ({exc.reason})") from exc
 
-    def _damaged(self, what: str) -> StateError:
+    def _damaged(self, what: str) -> StateDamaged:
         told = " ".join(what.split())  # SQLite's may have several lines
-        return StateError(f"the state file {self.path} is damaged: {told}. {restoring(self.path)}")
+        return StateDamaged(f"the state file {self.path} is damaged: {told}. {restoring(self.path)}")
 
 
 def connected(path: Path) -> sqlite3.Connection:

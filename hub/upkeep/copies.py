@@ -6,7 +6,7 @@ from typing import Final
 import trio
 
 from hub.ports import Files, Worker
-from hub.state import COPY, State, StateError, copy_state
+from hub.state import COPY, State, StateDamaged, StateError, copy_state, restoring
 
 LOOK_SECONDS: Final = 10.0  # between two looks: so old may the copy be when a token was given or revoked
 LONGEST_SECONDS: Final = 600.0  # between two copies of a file that changes otherwise: presence alone does all the time
@@ -47,9 +47,10 @@ class Copies:
         try:
             await self._worker.run(self._copy)
         except (OSError, StateError) as error:
+            advice = f". {restoring(self._state.path)}" if isinstance(error, StateDamaged) else ""
             if self.problem is None:
-                self._failed(str(error))
-            self.problem = f"the hub makes no copy of its state file: {error}"
+                self._failed(f"{error}{advice}")
+            self.problem = f"the hub makes no copy of its state file: {error}{advice}"
         else:
             self.problem, self._copied = None, changes
         self._made = trio.current_time()

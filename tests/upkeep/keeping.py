@@ -24,6 +24,7 @@ from hub.store.base import Store
 from hub.store.memory import MemoryStore
 from hub.upkeep.collector import Collector, Doors, Hold
 from hub.upkeep.keeper import Keeper
+from hub.upkeep.restored import bring_up
 from hub.upkeep.verify import Claims, Recount, verify
 from hub.wire.messages import Row
 from hub.wire.records import pack_marks
@@ -110,6 +111,7 @@ async def keeping(
     try:
         store = store or MemoryStore()
         worker = InlineWorker()
+        await bring_up(journal, state, worker)
 
         async def counts(device: str | None) -> tuple[int, dict[tuple[str, int], int]]:
             return store.counts(device)

@@ -1,0 +1,113 @@
+"""What a backup's folder says of itself: whose it is, of when, and each file with its size and checksum.
+
+A backup is made again into the same folder by writing new files beside the old ones, and then the manifest: whoever
+dies in the middle leaves the backup that was there.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+from hub.disk import DiskFiles
+
+NAME: Final = "backup.json"
+FORMAT: Final = 1
+PIECE: Final = 1024 * 1024  # bytes copied at once
+
+
+class BackupError(Exception):
+    """A backup cannot be made or used; the text says what to do. What was there is as it was."""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A file of the backup: its name there, bytes, SHA-256, and the records that are missing in it (a segment)."""
+
+    file: str
+    size: int
+    sha256: str
+    missing: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``files``: by their names in the data directory. ``made``: us; ``lsn``: the last record."""
+
+    log: str
+    version: str
+    made: int
+    lsn: int
+    files: Mapping[str, Copied] = field(default_factory=dict)
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """None where ``folder`` is none or has no manifest; BackupError when the manifest is damaged."""
+    path = folder / NAME
+    try:
+        checksum, _, content = path.read_bytes().partition(b"\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if checksum != b"%08x" % crc32(content):
+        raise BackupError(f"{path} is damaged: use another backup")
+    format_, *plain = json.loads(content)
+    if format_ != FORMAT:
+        raise BackupError(f"{path} is of format {format_}, this version knows {FORMAT}: use the version that made it")
+    log, version, made, lsn, files = plain
+    return Manifest(log, version, made, lsn, {name: _copied(*each) for name, each in files.items()})
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Make it durable in the place of what was there; all it names has to be so already."""
+    files = {name: [each.file, each.size, each.sha256, each.missing] for name, each in manifest.files.items()}
+    content = json.dumps([FORMAT, manifest.log, manifest.version, manifest.made, manifest.lsn, files]).encode()
+    draft, disk = folder / f"{NAME}.tmp", DiskFiles()
+    draft.unlink(missing_ok=True)
+    file = disk.open(draft, create=True)
+    try:
+        file.append(b"%08x\n" % crc32(content) + content)
+        file.sync()
+    finally:
+        file.close()
+    disk.rename(draft, folder / NAME)
+    disk.sync_directory(folder)
+
+
+def copy_file(source: Path, target: Path) -> tuple[int, str]:
+    """Copy what ``source`` holds now, durably, in the place of what was there; bytes and SHA-256. The directory of
+    ``target`` is to be synced by who calls."""
+    digest, size = hashlib.sha256(), 0
+    with (
+        source.open("rb") as reading,
+        open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as writing,
+    ):
+        while piece := reading.read(PIECE):
+            writing.write(piece)
+            digest.update(piece)
+            size += len(piece)
+        writing.flush()
+        os.fsync(writing.fileno())
+    return size, digest.hexdigest()
+
+
+def check_file(folder: Path, copied: Copied) -> None:
+    """BackupError when the file is not as it was written."""
+    path = folder / copied.file
+    digest, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as reading:
+            while piece := reading.read(PIECE):
+                digest.update(piece)
+                size += len(piece)
+    except FileNotFoundError:
+        raise BackupError(f"{path} is gone: use another backup") from None
+    if (size, digest.hexdigest()) != (copied.size, copied.sha256):
+        raise BackupError(f"{path} is not as it was written: use another backup")
+
+
+def _copied(file: str, size: int, sha256: str, missing: Any) -> Copied:
+    return Copied(file, size, sha256, tuple((first, last) for first, last in missing))

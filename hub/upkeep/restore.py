@@ -1,0 +1,178 @@
+"""Puts back what was saved: all of a hub from a backup, or its state file alone, also from the copy it made itself."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hub.disk import DiskFiles
+from hub.journal import IdentityError, known_log_id
+from hub.state import COPY, Deed, State, StateDamaged, copy_state
+from hub.upkeep.backup import JOURNAL, STATE
+from hub.upkeep.manifest import BackupError, Manifest, check_file, copy_file, read_manifest
+
+#: What a hub leaves in a directory in which it could not start: nothing that is worth keeping.
+WORTHLESS: Final = frozenset({"lock", "reserve", "hub.json"})
+
+
+@dataclass(frozen=True)
+class Restored:
+    """``made``: of when the state file is, us; ``kept``: where the one is that was there before. ``doubted``: commands
+    that may have been sent since then, and are not sent again."""
+
+    made: int
+    devices: int
+    tokens: int
+    doubted: int
+    kept: Path | None = None
+    lsn: int | None = None
+
+
+def restore_state(data: Path, folder: Path | None, now: int) -> Restored:
+    """Put back the state file in ``data``: of the backup ``folder``, or (None) the copy that the hub made itself. What
+    was there is kept beside it. BackupError leaves everything as it was. Blocks."""
+    with _stopped(data):
+        source, made = (_own_copy(data), None) if folder is None else _of_backup(data, folder)
+        draft = data / f"{STATE}.restored"
+        _discard(draft)  # of one that was killed
+        try:
+            copy_state(source, draft)
+        except StateDamaged as error:
+            raise BackupError(f"{error}: use another backup") from None
+        made = source.stat().st_mtime_ns // 1000 if made is None else made
+        done = _begin_again(draft, made, now)
+        kept = _set_aside(data, now)
+        DiskFiles().rename(draft, data / STATE)
+        DiskFiles().sync_directory(data)
+        return Restored(done.made, done.devices, done.tokens, done.doubted, kept)
+
+
+def restore_all(data: Path, folder: Path, now: int) -> Restored:
+    """Make the data directory ``data``, which must not be there or be empty, as it was when the backup was made; the
+    log keeps its id. BackupError leaves everything as it was. Blocks."""
+    manifest = _checked(folder)
+    _empty(data)
+    draft, disk = data.with_name(f"{data.name}.restoring"), DiskFiles()
+    shutil.rmtree(draft, ignore_errors=True)  # of one that was killed
+    try:
+        (draft / JOURNAL).mkdir(mode=0o700, parents=True)
+        for name, copied in manifest.files.items():
+            copy_file(folder / copied.file, draft / name)
+        done = _begin_again(draft / STATE, manifest.made, now)
+        for directory in (draft / JOURNAL, draft):
+            disk.sync_directory(directory)
+        if data.exists():
+            _remove(data)
+        disk.rename(draft, data)
+        disk.sync_directory(data.parent)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise BackupError(f"{error.filename or data}: {error.strerror}; nothing was changed") from error
+    return Restored(done.made, done.devices, done.tokens, done.doubted, lsn=manifest.lsn)
+
+
+def _begin_again(path: Path, made: int, now: int) -> Restored:
+    """The state file that is put back: brought to this version, and told that it was."""
+    state = State(path)
+    state.open()
+    with closing(state):
+        with state.transaction():
+            doubted = state.commands.doubt(now)
+            state.audit.add(Deed(now, "restore", "state.restore", "hub", f"as of {made} us"))
+        return Restored(made, len(state.devices.all()), len(state.tokens.all()), doubted)
+
+
+# --- what it is put back from ----------------------------------------------------------------------------------------
+
+
+def _own_copy(data: Path) -> Path:
+    path = data / COPY
+    if not path.exists():
+        raise BackupError(f"{path} is not there: name a backup, telemetrio hub restore --state BACKUP")
+    return path
+
+
+def _of_backup(data: Path, folder: Path) -> tuple[Path, int]:
+    manifest = _manifest(folder)
+    try:
+        log = known_log_id(data, DiskFiles())
+    except IdentityError as error:
+        raise BackupError(str(error)) from None
+    if log != manifest.log:
+        raise BackupError(f"{folder} has the backup of another hub than the one in {data}: name one of this hub")
+    check_file(folder, manifest.files[STATE])
+    return folder / manifest.files[STATE].file, manifest.made
+
+
+def _checked(folder: Path) -> Manifest:
+    """The manifest of a backup every file of which is as it was written."""
+    manifest = _manifest(folder)
+    for copied in manifest.files.values():
+        check_file(folder, copied)
+    return manifest
+
+
+def _manifest(folder: Path) -> Manifest:
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise BackupError(f"{folder} has no backup; 'telemetrio hub backup' makes one")
+    return manifest
+
+
+# --- where it is put -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _stopped(data: Path) -> Iterator[None]:
+    """The data directory of a hub that does not run, and does not begin to."""
+    if not (data / JOURNAL).is_dir():
+        raise BackupError(f"{data}: no hub has run here; name its settings with --config")
+    try:
+        lock = DiskFiles().lock(data / "lock")
+    except BlockingIOError:
+        raise BackupError(f"a hub runs on {data}: stop it, and then restore") from None
+    with closing(lock):
+        yield
+
+
+def _empty(data: Path) -> None:
+    if not data.exists():
+        return
+    there = sorted(path.name for path in data.iterdir() if path.name not in WORTHLESS)
+    if there:
+        raise BackupError(
+            f"{data} has something in it already ({', '.join(there[:3])}): move it away, or name another directory "
+            "with hub.data. To put back the state file alone: telemetrio hub restore --state BACKUP"
+        )
+
+
+def _remove(data: Path) -> None:
+    try:
+        lock = DiskFiles().lock(data / "lock")
+    except BlockingIOError:
+        raise BackupError(f"a hub begins on {data}: stop it, and then restore") from None
+    with closing(lock):
+        for path in data.iterdir():
+            path.unlink()
+        data.rmdir()
+
+
+def _discard(draft: Path) -> None:
+    for part in ("", "-wal", "-shm"):
+        draft.with_name(f"{draft.name}{part}").unlink(missing_ok=True)
+
+
+def _set_aside(data: Path, now: int) -> Path | None:
+    """Keep what is there under another name; the file first: a log without its file is nothing that a hub starts on."""
+    stamp = now // 1_000_000
+    while (kept := data / f"{STATE}.replaced-{stamp}").exists():
+        stamp += 1
+    disk, found = DiskFiles(), None
+    for part in ("", "-wal", "-shm"):
+        path = data / f"{STATE}{part}"
+        if path.exists():
+            disk.rename(path, kept.with_name(f"{kept.name}{part}"))
+            found = kept
+    return found
