@@ -111,7 +111,7 @@ def _tell(entries: Sequence[Mapping[str, Any]], more: Mapping[str, Any], output:
 
 
 def complaints(entries: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> list[str]:
-    """What is wrong, worst first."""
+    """What is wrong, worst first; at last how much more there is than is listed."""
     told = []
     for entry in entries:
         if count(entry["lost"]):
@@ -121,7 +121,10 @@ def complaints(entries: Sequence[Mapping[str, Any]], summary: Mapping[str, Any])
         if not entry["balanced"]:
             why = entry.get("problem") or "the sums differ"
             told.append(f"does not balance: {entry['device']} epoch {entry['epoch']}: {why}")
-    return told + [str(problem) for problem in summary.get("problems", ())]
+    told += [str(problem) for problem in summary.get("problems", ())]
+    if more := summary.get("problems_unsaid"):
+        told.append(f"and {more} more problem{'s' * (more != 1)}: see to those above first, then verify again")
+    return told
 
 
 def sums(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

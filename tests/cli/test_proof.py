@@ -85,3 +85,17 @@ async def test_a_hub_that_has_gone_meanwhile_is_no_error_of_the_proof(
     monkeypatch.setattr(hub.upkeep.verify, "verify", verify)
     ran = await ask(proven(place / "journal"), "ledger", "--verify")
     assert (ran.code, ran.err) == (0, "")
+
+
+@pytest.mark.parametrize(("found", "last"), [(100, "100 of 100"), (101, "and 1 more problem:"), (340, "and 240 more")])
+async def test_a_proof_says_how_many_problems_it_does_not_list(
+    ask: Ask, place: Path, monkeypatch: pytest.MonkeyPatch, found: int, last: str
+) -> None:
+    recount = Recount(5)
+    for number in range(1, found + 1):
+        recount.problem(f"problem {number} of {found}")
+    ran = await proof(ask, proven(place / "journal"), monkeypatch, recount, "-o", "csv")
+    lines = ran.err.splitlines()
+    assert (ran.code, len(lines)) == (1, min(found, 101))
+    assert last in lines[-1]
+    assert ("then verify again" in lines[-1]) is (found > 100)
