@@ -1,11 +1,16 @@
 """``telemetrio ledger``: both equations of every device and epoch, and their proof in a process of its own."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
 from hub.cli.options import OUTPUT, REACH, Output, Reach
+
+if TYPE_CHECKING:
+    from hub.client import Target
 
 COLUMNS: Final = (
     "device", "epoch", "next", "kept", "waiting", "dropped", "lost", "moved", "received", "stored", "pending",
@@ -48,16 +53,20 @@ def _verify(device: str | None, reach: Reach, output: Output) -> int:
     from hub.upkeep.claims import claims_of_files, claims_of_hub
     from hub.upkeep.verify import verify
 
-    clock = SystemClock()
+    clock, target = SystemClock(), reach.target()
     began = clock.monotonic()
     try:
-        claims = with_operator(reach.target(), claims_of_hub)
+        claims = with_operator(target, claims_of_hub)
     except Unreachable as unreachable:
         from hub.cli.hub import settings_of
 
         claims = claims_of_files(settings_of(reach.context().file).data)
         say(f"{unreachable}\nthe hub does not run: its files are read")
-    recount = verify(claims, DiskFiles())
+    try:
+        recount = verify(claims, DiskFiles())
+    finally:
+        if claims.pin is not None:
+            _let_go(target, claims.pin)
     entries = [entry for entry in recount.entries if device in (None, entry["device"])]
     if device is not None and not entries:  # the proof of nothing would look like a good one
         raise CommandError(f"{device} is not in the journal; 'telemetrio ledger' lists what is", Exit.UNKNOWN_DEVICE)
@@ -66,6 +75,16 @@ def _verify(device: str | None, reach: Reach, output: Output) -> int:
         "problems_unsaid": recount.unsaid, "seconds": round(clock.monotonic() - began, 3),
     }  # fmt: skip
     return _tell(entries, told, output)
+
+
+def _let_go(target: "Target", pin: str) -> None:
+    """The files have been read, or nobody goes on with that. A hub that cannot be reached lets go by itself."""
+    from hub.cli.ask import with_operator
+    from hub.client import ClientError
+    from hub.upkeep.claims import let_go
+
+    with suppress(ClientError, OSError):
+        with_operator(target, partial(let_go, pin=pin))
 
 
 def _tell(entries: Sequence[Mapping[str, Any]], more: Mapping[str, Any], output: Output) -> int:
@@ -92,7 +111,7 @@ def _tell(entries: Sequence[Mapping[str, Any]], more: Mapping[str, Any], output:
 
 
 def complaints(entries: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> list[str]:
-    """What is wrong, worst first."""
+    """What is wrong, worst first; at last how much more there is than is listed."""
     told = []
     for entry in entries:
         if count(entry["lost"]):
@@ -102,7 +121,10 @@ def complaints(entries: Sequence[Mapping[str, Any]], summary: Mapping[str, Any])
         if not entry["balanced"]:
             why = entry.get("problem") or "the sums differ"
             told.append(f"does not balance: {entry['device']} epoch {entry['epoch']}: {why}")
-    return told + [str(problem) for problem in summary.get("problems", ())]
+    told += [str(problem) for problem in summary.get("problems", ())]
+    if more := summary.get("problems_unsaid"):
+        told.append(f"and {more} more problem{'s' * (more != 1)}: see to those above first, then verify again")
+    return told
 
 
 def sums(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

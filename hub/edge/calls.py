@@ -1,6 +1,7 @@
 """The verbs that operators call: who may, with which arguments, and who answers. What is not said here is refused."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from hub.edge.auth import may_call
 from hub.edge.quarantine import QuarantineCalls
 from hub.edge.rooms import Rooms
 from hub.ingest.trust import BUILT
+from hub.journal.on_disk import TooManyPins
 from hub.model import Model, ModelError
 from hub.query.question import Question
 from hub.wire.messages import Plain
@@ -32,6 +34,7 @@ class Calls:
     def __init__(self, rooms: Rooms, status: Callable[[], Status]) -> None:
         self._rooms = rooms
         self._status = status
+        self._life = f"{rooms.clock.now():x}"  # a pin of the hub before a restart is none of this one's
         self._verbs: dict[str, Verb] = {
             "status": self._get_status,
             "devices.list": self._devices,
@@ -49,6 +52,7 @@ class Calls:
             "models.reload": self._reload,
             "ledger": self._ledger,
             "ledger.pin": self._pin,
+            "ledger.release": self._release,
             "ledger.stored": self._stored,
             "store.status": self._store,
             "store.rebuild": self._rebuild,
@@ -203,11 +207,23 @@ class Calls:
         return await self._rooms.ledger(device)
 
     async def _pin(self, args: Arguments, _who: Principal) -> Pin:
-        """Names the durable end; what is on disk stays there for a while."""
+        """Names the durable end; what is on disk stays there until it is released, or for a while."""
         args.only()
         rooms = self._rooms
-        rooms.journal.on_disk.pin()
-        return Pin(lsn=rooms.journal.durable, journal=str(rooms.directory), log=rooms.log)
+        try:
+            pin = f"{self._life}-{rooms.journal.on_disk.pin()}"
+        except TooManyPins as error:
+            raise Refused("limit", str(error)) from None
+        return Pin(pin=pin, lsn=rooms.journal.durable, journal=str(rooms.directory), log=rooms.log)
+
+    async def _release(self, args: Arguments, _who: Principal) -> Any:
+        args.only("pin")
+        pin = args.text("pin")
+        life, _, number = pin.partition("-")
+        if life == self._life:
+            with suppress(ValueError):
+                self._rooms.journal.on_disk.release(int(number))
+        return {"pin": pin}
 
     async def _stored(self, args: Arguments, _who: Principal) -> StoredCounts:
         args.only("lsn")

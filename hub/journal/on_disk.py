@@ -1,10 +1,17 @@
 """Which segments of the journal are on disk, as of its last sync, and whether somebody may be reading them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import trio
 
 PIN_SECONDS: Final = 600.0  # a proof reads about 60 GB in that time
+PINS: Final = 32  # at once: proofs and backups are few, and who pins in a loop must not grow the hub's memory
+
+
+class TooManyPins(Exception):
+    """PINS hold already; the text says what to do."""
 
 
 class OnDisk:
@@ -13,7 +20,9 @@ class OnDisk:
     def __init__(self) -> None:
         self.segments: list[int] = []
         self.newest_size = 0  # durable bytes of the newest
-        self._pinned = float("-inf")  # when somebody asked last that nothing be collected, on trio's clock
+        self._pins: dict[int, float] = {}  # until when each holds, on trio's clock; also some that have ended
+        self._given = 0  # the last id
+        self._holders = 0  # in this process, by ``held``
 
     def segment_of(self, lsn: int) -> int:
         """The segment that has the record, or the oldest there is."""
@@ -32,11 +41,35 @@ class OnDisk:
         """The segment ``first``, a closed one, is no more."""
         self.segments.remove(first)
 
-    def pin(self) -> None:
-        """What is there now stays for PIN_SECONDS, for somebody who reads the files."""
-        self._pinned = trio.current_time()
+    def pin(self) -> int:
+        """What is there now stays until ``release``, or for PIN_SECONDS: for another process that reads the files, and
+        may be killed before it says that it has ended. The pin's id, never given twice; TooManyPins."""
+        now = trio.current_time()
+        self._pins = {pin: until for pin, until in self._pins.items() if now < until}
+        if len(self._pins) >= PINS:
+            raise TooManyPins(
+                f"{PINS} proofs or backups read the journal already: try again when one has ended (one that was "
+                f"killed holds for {PIN_SECONDS / 60:.0f} minutes)"
+            )
+        self._given += 1
+        self._pins[self._given] = now + PIN_SECONDS
+        return self._given
+
+    def release(self, pin: int) -> None:
+        """Whoever has this pin reads no more; of one that is unknown or has ended nothing comes."""
+        self._pins.pop(pin, None)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """As a pin, for who reads in this process: for as long as that takes."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
 
     @property
     def pinned(self) -> bool:
         """Whether somebody may be reading the files: nothing is to be collected, and nothing to expire."""
-        return trio.current_time() < self._pinned + PIN_SECONDS
+        now = trio.current_time()
+        return self._holders > 0 or any(now < until for until in self._pins.values())

@@ -1,11 +1,12 @@
 """What a hub says of itself, for the proof: asked of the running one, or read from the files of one that is down."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import trio
 
-from hub.client import Operator
+from hub.client import ClientError, Operator
 from hub.disk import DiskFiles
 from hub.followers.ledger import ledger_entry
 from hub.journal.archive import open_segment
@@ -14,8 +15,10 @@ from hub.ports import Files
 from hub.state import State, restoring
 from hub.store.duck import DuckStore
 from hub.upkeep.verify import Claims
+from hub.wire.shapes import Pin
 
 BOOKED_SECONDS: Final = 5.0  # how long a hub is waited for to have booked all that is durable; one in trouble never has
+RELEASE_SECONDS: Final = 5.0  # what nobody lets go of ends by itself, so a hub that does not answer is not waited for
 
 
 class ClaimsError(Exception):
@@ -23,8 +26,23 @@ class ClaimsError(Exception):
 
 
 async def claims_of_hub(operator: Operator) -> Claims:
-    """Ask the running hub; the journal it names is then read from this machine's disk."""
+    """Ask the running hub; the journal it names is then read from this machine's disk, and its pin is to be let go of.
+    ClaimsError when the journal is not here."""
     pin = await operator.call("ledger.pin")
+    try:
+        return await _pinned_claims(operator, pin)
+    except BaseException:  # also an interrupt: nobody is going to read
+        await let_go(operator, pin["pin"])
+        raise
+
+
+async def let_go(operator: Operator, pin: str) -> None:
+    """Whoever took the pin reads no more. A hub that cannot be told ends it by itself."""
+    with trio.move_on_after(RELEASE_SECONDS, shield=True), suppress(ClientError):
+        await operator.call("ledger.release", pin=pin)
+
+
+async def _pinned_claims(operator: Operator, pin: Pin) -> Claims:
     with trio.move_on_after(BOOKED_SECONDS):
         while min((await _cursors(operator)).values()) < pin["lsn"]:  # noqa: ASYNC110  (another process sets no event)
             await trio.sleep(0.05)
@@ -36,7 +54,7 @@ async def claims_of_hub(operator: Operator) -> Claims:
     if not await trio.Path(journal).is_dir():
         raise ClaimsError(f"the journal is in {journal} on the hub's machine: run this there")
     exact = status["appended"] == pin["lsn"]
-    return Claims(journal, pin["lsn"], entries, dict(stored["batches"]), cursor, exact)
+    return Claims(journal, pin["lsn"], entries, dict(stored["batches"]), cursor, exact, pin=pin["pin"])
 
 
 async def _cursors(operator: Operator) -> dict[str, int]:

@@ -84,13 +84,13 @@ class Mender:
         itself: it might give less than the store has."""
         if all(entry["balanced"] for entry in await self._ledger.entries()):
             return None
-        self._journal.on_disk.pin()  # nothing is collected while this reads; if it takes longer, that ends it
-        try:
-            base = await self._reader.run(read_collected, self._journal.directory, self._journal.files)
-        except CollectedError:  # whoever collects tells it
-            return None
-        cursor, stored = await self._reader.run(self._store.counts)
-        accepted = await self._ledger.accepted(cursor, base.lsn, base.rows)
+        with self._journal.on_disk.held():
+            try:
+                base = await self._reader.run(read_collected, self._journal.directory, self._journal.files)
+            except CollectedError:  # whoever collects tells it
+                return None
+            cursor, stored = await self._reader.run(self._store.counts)
+            accepted = await self._ledger.accepted(cursor, base.lsn, base.rows)
         if accepted is None:
             return None
         wrong = sorted(key for key in accepted.keys() | stored if stored.get(key, 0) != accepted.get(key, 0))

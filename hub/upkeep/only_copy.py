@@ -68,7 +68,11 @@ async def only_copy(journal: Journal, store: Store, worker: Worker) -> OnlyCopy:
 async def unread(journal: Journal) -> Ranges:
     """The records that a store made again from the journal would not get. What is damaged, the journal has noticed
     afterwards."""
-    journal.on_disk.pin()  # nothing is collected while this reads
+    with journal.on_disk.held():
+        return await _unread(journal)
+
+
+async def _unread(journal: Journal) -> Ranges:
     try:
         collected = await journal.reading.run(read_collected, journal.directory, journal.files)
         last = collected.lsn
@@ -76,7 +80,6 @@ async def unread(journal: Journal) -> Ranges:
         last = 0  # the store has nothing of what was collected
     end, reader, lacking = journal.durable, Reader(journal, 0), Ranges()
     while reader.position < end:
-        journal.on_disk.pin()  # it may take longer than a pin lasts
         for entry in await reader.next(BATCH):
             lacking.add(last + 1, entry.lsn - 1)
             last = max(last, entry.lsn)

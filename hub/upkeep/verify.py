@@ -34,6 +34,7 @@ class Claims:
     ``cursor``: how far the store had come before ``stored`` was asked for; every accepted batch up to it must be there.
     ``exact``: nothing is in the ledger that came after ``lsn``, so that it must agree to the last reading.
     ``booked``: how far that ledger had come, where a hub was killed before it had booked all (null: to ``lsn``).
+    ``pin``: by which the running hub keeps the files as they are; whoever has read them gives it to ``let_go``.
     """
 
     journal: Path
@@ -43,6 +44,7 @@ class Claims:
     cursor: int
     exact: bool
     booked: int | None = None
+    pin: str | None = None
 
 
 @dataclass

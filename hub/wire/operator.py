@@ -142,7 +142,8 @@ VERBS: Final[dict[str, str]] = {
     "quarantine.drop": "operator",  # {SOME, after?} -> QuarantineDropped
     "models.reload": "operator",  # {} -> {changed: [str]}: the hub reads its models again
     "ledger": "viewer",  # {device?} -> [LedgerEntry]
-    "ledger.pin": "viewer",  # {} -> Pin; nothing up to it is collected for ten minutes
+    "ledger.pin": "viewer",  # {} -> Pin; until it is released, or for ten minutes, nothing expires or is collected
+    "ledger.release": "viewer",  # {pin} -> {pin}: whoever has it reads no more; also of one that has ended
     "ledger.stored": "viewer",  # {lsn} -> StoredCounts: what the open table holds up to that LSN
     "store.status": "viewer",  # {} -> StoreStatus
     "store.rebuild": "admin",  # {accept_loss?: bool} -> StoreRebuild; conflict: readings would be lost

@@ -196,7 +196,8 @@ class QuarantineDropped(TypedDict):
 
 
 class Pin(TypedDict):
-    lsn: int
+    pin: str  # for ``ledger.release``; means nothing else
+    lsn: int  # the last record that is durable
     journal: str  # directory
     log: str
 

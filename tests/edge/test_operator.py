@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from hub.client.errors import HubFailure, SocketClosed
 from hub.control.errors import ControlRefused
+from hub.journal.on_disk import PINS
 from hub.query.question import Question
 from hub.wire.errors import CloseCode
 from hub.wire.messages import OPERATOR_PATH, Command, Result
@@ -29,6 +30,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "models.show": {"model": "tank"},
     "commands.show": {"id": "0"},
     "commands.cancel": {"id": "0"},
+    "ledger.release": {"pin": "0-1"},
     "ledger.stored": {"lsn": 10},
     "quarantine.list": {"devices": ["tank-*"], "since": 0},
     "quarantine.show": {"reason": "out_of_range"},
@@ -59,6 +61,25 @@ async def test_every_verb_is_answered(tmp_path: Path, autojump_clock: MockClock)
         assert answers["ledger.pin"]["lsn"] == hub.journal.durable
         assert answers["models.show"]["name"] == "tank"
         assert set(answers["devices.enroll"]) == {"device", "token"}
+
+
+async def test_a_proof_pins_the_journal_and_lets_go_of_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub, hub.operator("viewer") as operator:
+        first, second = await operator.call("ledger.pin"), await operator.call("ledger.pin")
+        assert first["pin"] != second["pin"]
+        await operator.call("ledger.release", pin=first["pin"])
+        life, number = second["pin"].split("-")
+        of_the_hub_before = f"{life}0-{number}"
+        for other in (first["pin"], of_the_hub_before, f"{life}-99", f"{life}-{'9' * 5_000}", f"{life}-x", life):
+            assert await operator.call("ledger.release", pin=other) == {"pin": other}
+        assert hub.journal.on_disk.pinned
+        await operator.call("ledger.release", pin=second["pin"])
+        assert not hub.journal.on_disk.pinned
+        for _ in range(PINS):
+            await operator.call("ledger.pin")
+        with pytest.raises(HubFailure, match="when one has ended") as failure:
+            await operator.call("ledger.pin")
+        assert failure.value.code == "limit"
 
 
 async def test_time_an_admin_confirms_a_clock_that_is_behind_or_ahead(

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
-from hub.upkeep.claims import claims_of_hub
+from hub.client import SocketClosed
+from hub.upkeep.claims import ClaimsError, claims_of_hub
 
 pytestmark = pytest.mark.trio
 
@@ -16,10 +18,18 @@ class Busy:
     def __init__(self, journal: Path) -> None:
         self.journal = journal
         self.booked = 7
+        self.released: list[object] = []
+        self.gone = False  # when it is told that nobody reads any more
 
-    async def call(self, verb: str, **_: object) -> Any:
+    async def call(self, verb: str, **args: object) -> Any:
         if verb == "ledger.pin":
-            return {"lsn": 10, "journal": str(self.journal)}
+            return {"pin": "a-1", "lsn": 10, "journal": str(self.journal)}
+        if verb == "ledger.release":
+            await trio.lowlevel.checkpoint()
+            self.released.append(args["pin"])
+            if self.gone:
+                raise SocketClosed(1006, "")
+            return args
         if verb == "ledger.stored":
             return {"batches": [[1, 3]]}
         if verb == "ledger":
@@ -33,6 +43,28 @@ class Busy:
 async def test_the_ledger_is_taken_when_the_account_is_past_the_pinned_record(
     tmp_path: Path, autojump_clock: object
 ) -> None:
-    claims = await claims_of_hub(Busy(tmp_path))  # type: ignore[arg-type]
+    hub = Busy(tmp_path)
+    claims = await claims_of_hub(hub)  # type: ignore[arg-type]
     assert claims.entries == [{"booked": 10}]
     assert (claims.lsn, claims.cursor, claims.exact) == (10, 10, True)
+    assert (claims.pin, hub.released) == ("a-1", []), "the files are still to be read"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_whoever_cannot_read_the_journal_lets_go_of_it(
+    tmp_path: Path, autojump_clock: object, gone: bool
+) -> None:
+    hub = Busy(tmp_path / "elsewhere")
+    hub.gone = gone
+    with pytest.raises(ClaimsError, match="run this there"):
+        await claims_of_hub(hub)  # type: ignore[arg-type]
+    assert hub.released == ["a-1"]
+
+
+async def test_whoever_is_interrupted_lets_go_of_it(tmp_path: Path, autojump_clock: object) -> None:
+    hub = Busy(tmp_path)
+    hub.booked = -1_000_000  # it never comes to the record
+    with trio.move_on_after(1) as scope:
+        await claims_of_hub(hub)  # type: ignore[arg-type]
+    assert scope.cancelled_caught
+    assert hub.released == ["a-1"]

@@ -121,6 +121,23 @@ async def test_nothing_expires_or_is_collected_while_a_proof_has_pinned_the_jour
 
 
 @pytest.mark.trio
+async def test_what_is_too_old_goes_as_soon_as_the_last_proof_has_let_go(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    files = SimulatedFiles()
+    async with keeping(files, tmp_path) as rooms:
+        on_disk = rooms.journal.on_disk
+        first, second = on_disk.pin(), on_disk.pin()
+        await three_segments(rooms)
+        on_disk.release(first)
+        assert await check(rooms) == (30, 0)
+        began = trio.current_time()
+        on_disk.release(second)
+        assert await check(rooms) == (20, 10)
+        assert trio.current_time() - began < PIN_SECONDS / 10
+
+
+@pytest.mark.trio
 @pytest.mark.parametrize("hit", [range(1, 8), [7], [3]], ids=["all of it", "its end", "a record"])
 async def test_readings_that_the_store_alone_has_of_a_damaged_segment_are_kept_as_long_as_others(
     autojump_clock: trio.testing.MockClock, tmp_path: Path, hit: Iterable[int]
@@ -189,9 +206,8 @@ def test_p9_p10_a_power_cut_at_any_call_leaves_a_directory_that_opens_right(stop
 
     async def first_life(path: Path) -> None:
         async with keeping(files, path, clock=clock) as rooms:
-            rooms.journal.on_disk.pin()
-            await three_segments(rooms)
-            rooms.journal.on_disk._pinned = float("-inf")
+            with rooms.journal.on_disk.held():
+                await three_segments(rooms)
             left = stop
 
             def count_down(_: str) -> None:
