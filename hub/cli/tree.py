@@ -32,6 +32,8 @@ _GROUPS: Final = {
             "status": ("hub:status", "How the running hub is."),
             "trust-clock": ("hub:trust_clock", "Say that the hub's clock is right."),
             "reload": ("quarantine:reload", "Let the running hub read its models again."),
+            "backup": ("backup:backup", "Copy what a hub cannot make again."),
+            "restore": ("backup:restore", "Put back a backup, or the state file alone."),
             "rebuild": ("rebuild:rebuild", "Build the store anew from the journal."),
         },
     ),

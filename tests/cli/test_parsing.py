@@ -10,7 +10,7 @@ from hub.cli.tree import build, words
 EXPECTED = Path(__file__).parent / "help"
 COMMANDS = [
     (), ("hub",), ("devices",), ("commands",), ("config",), ("demo",), ("init",), ("hub", "serve"), ("hub", "check"),
-    ("hub", "status"), ("hub", "rebuild"),
+    ("hub", "status"), ("hub", "rebuild"), ("hub", "backup"), ("hub", "restore"),
     ("devices", "run"), ("devices", "fleet"), ("devices", "host"), ("devices", "ls"),
     ("devices", "show"), ("devices", "enroll"), ("devices", "revoke"), ("send",), ("commands", "ls"),
     ("commands", "show"), ("commands", "cancel"), ("query",), ("tail",), ("ledger",), ("dash",), ("decode",),
