@@ -1,0 +1,339 @@
+"""Backups: all of them whole or not there at all, and what is put back of one is what was backed up."""
+
+import json
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import pytest
+import trio
+
+from hub.disk import DiskFiles
+from hub.journal import Journal
+from hub.journal.archive import archive_path
+from hub.journal.archiving import archive_segment
+from hub.journal.segments import segment_path, segments
+from hub.ports import InlineWorker
+from hub.state import State, StateDamaged, StateError
+from hub.upkeep import backup as making
+from hub.upkeep.backup import Made, back_up, back_up_by_hand
+from hub.upkeep.manifest import NAME, BackupError, Manifest, read_manifest
+from hub.upkeep.restore import Restored, restore_all, restore_state
+from tests.state.filled import content, filled
+
+DISK: Final = DiskFiles()
+NOW: Final = 1_700_000_000_000_000
+LOG: Final = "0123456789abcdef" * 2
+
+
+def append(data: Path, records: int, rolls: int = 1) -> None:
+    """A hub's life: so many records in each of some segments more."""
+
+    async def live() -> None:
+        journal = Journal(data / "journal", DISK, InlineWorker(), snapshot=lambda: b"marks")
+        await journal.open()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(journal.run)
+            for _ in range(rolls):
+                for number in range(records):
+                    journal.append(b"%d" % number * 50, None)
+                journal.roll()
+                await journal.wait_durable(journal.appended)
+            nursery.cancel_scope.cancel()
+        await journal.close()
+
+    trio.run(live)
+
+
+def archive(data: Path) -> None:
+    """All closed segments, as the keeper does."""
+    firsts = segments(data / "journal", DISK)
+    for first, following in pairwise(firsts):
+        if segment_path(data / "journal", first).exists():
+            for _ in archive_segment(data / "journal", DISK, first, following):
+                pass
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory: a state file, two archived segments, two plain ones."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "log").write_text(f"{LOG}\n")
+    filled(data / "state.sqlite")
+    append(data, 20, 2)
+    archive(data)
+    append(data, 20)
+    return data
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "backup"
+
+
+def backed_up(data: Path, folder: Path, now: int = NOW) -> Made:
+    return back_up(data, folder, "1.0", now, lambda done, of: None)
+
+
+def contents(data: Path) -> dict[str, bytes]:
+    """All that is in a backup, by name; of the state file what is read of it."""
+    names = [path for path in sorted(data.rglob("*")) if path.is_file() and "state." not in path.name]
+    found = {str(path.relative_to(data)): path.read_bytes() for path in names if path.name != "lock"}
+    return found | {"state": repr(content(data / "state.sqlite")[:2] + content(data / "state.sqlite")[4:-1]).encode()}
+
+
+def restored(folder: Path, at: Path) -> dict[str, bytes]:
+    restore_all(at, folder, NOW + 9)
+    return contents(at)
+
+
+def test_what_is_put_back_is_what_was_backed_up(data: Path, folder: Path, tmp_path: Path) -> None:
+    made = backed_up(data, folder)
+    assert made.copied == made.size == sum(each.size for each in made.manifest.files.values())
+    assert made.manifest.lsn == segments(data / "journal", DISK)[-1]
+    assert restored(folder, tmp_path / "elsewhere") == contents(data)
+    assert {path.stat().st_mode & 0o077 for path in folder.rglob("*")} == {0}, "it has the hashes of tokens"
+
+
+def test_made_again_only_what_is_new_is_copied(data: Path, folder: Path, tmp_path: Path) -> None:
+    first = backed_up(data, folder)
+    append(data, 5)
+    archive(data)
+    again = backed_up(data, folder, NOW - 5)  # by a clock that was set back
+    assert again.manifest.made > first.manifest.made
+    kept = {name for name, each in again.manifest.files.items() if first.manifest.files.get(name) == each}
+    assert kept == {f"journal/{archive_path(data, first).name}" for first in segments(data / "journal", DISK)[:2]}
+    assert restored(folder, tmp_path / "elsewhere") == contents(data)
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert names == {each.file for each in again.manifest.files.values()} | {NAME, "lock"}, "nothing is left behind"
+
+
+def test_what_was_collected_leaves_the_backup(data: Path, folder: Path, tmp_path: Path) -> None:
+    backed_up(data, folder)
+    archive_path(data / "journal", 1).unlink()
+    (data / "journal" / "collected").write_bytes(b"counted")
+    backed_up(data, folder)
+    assert not archive_path(folder / "journal", 1).exists()
+    assert restored(folder, tmp_path / "elsewhere") == contents(data)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def steps(monkeypatch: pytest.MonkeyPatch, at: int) -> Callable[[], int]:
+    """Die at the ``at``-th call that changes the backup; how many there were."""
+    calls = 0
+
+    def counted(call: Callable[..., object]) -> Callable[..., object]:
+        def made(*args: object, **kwargs: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls == at:
+                raise Killed
+            return call(*args, **kwargs)
+
+        return made
+
+    for name in ("copy_file", "copy_state", "write_manifest"):
+        monkeypatch.setattr(making, name, counted(getattr(making, name)))
+    monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
+    return lambda: calls
+
+
+def test_whoever_dies_in_the_middle_leaves_the_backup_that_was_there(
+    data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backed_up(data, folder)
+    before = restored(folder, tmp_path / "before")
+    append(data, 5)
+    archive(data)
+    after, at, found = contents(data), 0, []
+    while True:
+        at += 1
+        copy = tmp_path / f"copy-{at}"
+        shutil.copytree(folder, copy)
+        with monkeypatch.context() as patched:
+            steps(patched, at)
+            try:
+                backed_up(data, copy)
+                break
+            except Killed:
+                pass
+        found.append(restored(copy, tmp_path / f"killed-{at}"))
+        assert found[-1] in (before, after)
+        backed_up(data, copy)
+        assert restored(copy, tmp_path / f"again-{at}") == after
+    assert before in found
+    assert after in found
+    assert at > 8
+
+
+def test_a_first_backup_that_was_killed_is_gone_on_with(
+    data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        steps(patched, 5)
+        with pytest.raises(Killed):
+            backed_up(data, folder)
+    with pytest.raises(BackupError, match="has no backup; 'telemetrio hub backup' makes one"):
+        restore_all(tmp_path / "elsewhere", folder, NOW)
+    backed_up(data, folder)
+    assert restored(folder, tmp_path / "elsewhere") == contents(data)
+
+
+def test_damage_of_the_journal_is_told_and_costs_no_earlier_copy(data: Path, folder: Path, tmp_path: Path) -> None:
+    backed_up(data, folder)
+    before = restored(folder, tmp_path / "before")
+    newest = segments(data / "journal", DISK)[-2]
+    path = segment_path(data / "journal", newest)
+    flipped = bytearray(path.read_bytes())
+    flipped[400] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(
+        BackupError, match=r"records (\d+)-\1 of the journal are damaged now, and the backup .* has them"
+    ):
+        backed_up(data, folder)
+    assert restored(folder, tmp_path / "after") == before
+    made = backed_up(data, tmp_path / "other")
+    assert len(made.missing) == 1
+    assert made.missing[0][0] > newest
+    assert backed_up(data, tmp_path / "other").missing == made.missing, "told again, and no reason to refuse"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.99])
+def test_a_flipped_bit_in_a_backup_is_found_before_anything_is_changed(
+    data: Path, folder: Path, tmp_path: Path, share: float
+) -> None:
+    made = backed_up(data, folder)
+    for name in [*(each.file for each in made.manifest.files.values()), NAME]:
+        path = folder / name
+        good = path.read_bytes()
+        flipped = bytearray(good)
+        flipped[int(len(good) * share)] ^= 16
+        path.write_bytes(flipped)
+        with pytest.raises(BackupError, match="use another backup"):
+            restore_all(tmp_path / "elsewhere", folder, NOW)
+        path.unlink()
+        with pytest.raises(BackupError, match="another backup" if name != NAME else "no backup"):
+            restore_all(tmp_path / "elsewhere", folder, NOW)
+        path.write_bytes(good)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_only_a_place_without_anything_of_worth_is_restored_into(data: Path, folder: Path, tmp_path: Path) -> None:
+    backed_up(data, folder)
+    before = contents(data)
+    with pytest.raises(BackupError, match=r"something in it already \(journal, log, .*restore --state"):
+        restore_all(data, folder, NOW)
+    assert contents(data) == before
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("lock", "reserve"):
+        (other / name).write_bytes(b"")
+    (tmp_path / "other.restoring" / "journal").mkdir(parents=True)  # of one that was killed
+    assert restored(folder, other) == before
+
+
+@pytest.fixture
+def copied(data: Path, folder: Path) -> Path:
+    """A backup, and a state file that has changed since then."""
+    backed_up(data, folder)
+    state = State(data / "state.sqlite")
+    state.open()
+    state.tokens.remove("device", "pump-3")
+    state.close()
+    return folder
+
+
+def test_a_state_file_is_put_back_and_the_other_one_kept(data: Path, copied: Path) -> None:
+    lately = content(data / "state.sqlite")
+    done = restore_state(data, copied, NOW)
+    assert (done.devices, done.tokens, done.doubted, done.made) == (8, 8, 8, NOW)
+    assert done.kept is not None
+    assert content(done.kept) == lately
+    state = State(data / "state.sqlite")
+    state.open()
+    assert {info["state"] for info in state.commands.list(None, None, 99)} == {"sent"}, "none is sent a second time"
+    assert state.audit.list(1)[0].action == "state.restore"
+    state.close()
+    assert restore_state(data, copied, NOW).kept != done.kept
+
+
+def test_a_state_file_that_is_damaged_is_kept_with_what_is_beside_it(data: Path, copied: Path) -> None:
+    for name, bytes_ in (("state.sqlite", b"no database"), ("state.sqlite-wal", b"no log")):
+        (data / name).write_bytes(bytes_)
+    kept = restore_state(data, copied, NOW).kept
+    assert kept is not None
+    assert kept.read_bytes() == b"no database"
+    assert kept.with_name(f"{kept.name}-wal").read_bytes() == b"no log"
+    assert len(content(data / "state.sqlite")[1]) == 8  # type: ignore[arg-type]
+
+
+def wrong(call: Callable[[], "Made | Restored"], said: str) -> None:
+    with pytest.raises((BackupError, StateError), match=said):
+        call()
+
+
+def test_wrong_places_are_told(data: Path, copied: Path, tmp_path: Path) -> None:
+    other, file = tmp_path / "letters", tmp_path / "file"
+    other.mkdir()
+    (other / "to-my-aunt.txt").touch()
+    file.touch()
+    wrong(lambda: backed_up(data, other), "is no backup, but has to-my-aunt.txt: name an empty folder")
+    wrong(lambda: backed_up(data, file), "is no backup, but has content: name an empty folder")
+    wrong(lambda: backed_up(data, data / "backup"), "name a folder elsewhere")
+    wrong(lambda: backed_up(tmp_path / "nowhere", tmp_path / "new"), "no hub has run here; name its settings")
+    wrong(lambda: restore_all(tmp_path / "new", other, NOW), "has no backup; 'telemetrio hub backup' makes one")
+    wrong(
+        lambda: restore_state(data, None, NOW), "state.copy is not there: name a backup, telemetrio hub restore --state"
+    )
+    wrong(lambda: restore_state(tmp_path / "nowhere", copied, NOW), "no hub has run here")
+    (data / "log").write_text("f" * 32 + "\n")
+    wrong(lambda: backed_up(data, copied), "has the backup of another hub: name another folder")
+    wrong(lambda: restore_state(data, copied, NOW), "has the backup of another hub than the one in")
+    (data / "log").write_text("a word")
+    wrong(lambda: backed_up(data, copied), "log is damaged")
+    wrong(lambda: restore_state(data, copied, NOW), "log is damaged")
+    assert not (tmp_path / "new").exists()
+
+
+def test_nobody_is_in_the_way_of_another(data: Path, copied: Path) -> None:
+    lock = DISK.lock(copied / "lock")
+    wrong(lambda: backed_up(data, copied), "another backup is being made")
+    lock.close()
+    lock = DISK.lock(data / "lock")
+    wrong(lambda: back_up_by_hand(data, copied, "1.0", NOW, lambda done, of: None), "a hub runs on")
+    wrong(lambda: restore_state(data, copied, NOW), "a hub runs on .*: stop it")
+    lock.close()
+
+
+def test_a_damaged_state_file_is_not_backed_up(data: Path, copied: Path, tmp_path: Path) -> None:
+    path = data / "state.sqlite"
+    good, before = path.read_bytes(), restored(copied, tmp_path / "before")
+    path.write_bytes(good.replace(b"too fast", b"too slow"))
+    for call in (
+        lambda: backed_up(data, copied),
+        lambda: back_up_by_hand(data, copied, "1.0", NOW, lambda done, of: None),
+    ):
+        with pytest.raises(StateDamaged, match="a row of quarantine is not what was written"):
+            call()
+    assert restored(copied, tmp_path / "after") == before
+
+
+def test_a_manifest_of_a_later_format_is_told(data: Path, copied: Path) -> None:
+    from zlib import crc32
+
+    body = json.dumps([2, "and", "so", "on"]).encode()
+    (copied / NAME).write_bytes(b"%08x\n" % crc32(body) + body)
+    wrong(lambda: restore_state(data, copied, NOW), "is of format 2, this version knows 1")
+
+
+def test_a_manifest_reads_back(data: Path, folder: Path) -> None:
+    made = backed_up(data, folder)
+    assert read_manifest(folder) == made.manifest
+    assert isinstance(made.manifest, Manifest)
+    assert (made.manifest.version, made.manifest.log) == ("1.0", LOG)
