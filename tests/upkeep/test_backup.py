@@ -28,18 +28,19 @@ NOW: Final = 1_700_000_000_000_000
 LOG: Final = "0123456789abcdef" * 2
 
 
-def append(data: Path, records: int, rolls: int = 1) -> None:
-    """A hub's life: so many records in each of some segments more."""
+def append(data: Path, records: int, segments: int = 1, *, roll: bool = True) -> None:
+    """A hub's life: so many records in each of some segments, the last of which it closes."""
 
     async def live() -> None:
         journal = Journal(data / "journal", DISK, InlineWorker(), snapshot=lambda: b"marks")
         await journal.open()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(journal.run)
-            for _ in range(rolls):
+            for _ in range(segments):
                 for number in range(records):
                     journal.append(b"%d" % number * 50, None)
-                journal.roll()
+                if roll:
+                    journal.roll()
                 await journal.wait_durable(journal.appended)
             nursery.cancel_scope.cancel()
         await journal.close()
@@ -149,7 +150,7 @@ def test_whoever_dies_in_the_middle_leaves_the_backup_that_was_there(
 ) -> None:
     backed_up(data, folder)
     before = restored(folder, tmp_path / "before")
-    append(data, 5)
+    append(data, 5, roll=False)  # the newest segment grows
     archive(data)
     after, at, found = contents(data), 0, []
     while True:
