@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from hub.ports import Clock, Files
 from hub.query.question import Columns, Question
+from hub.store import aside
 from hub.store.base import Store, StoreError
 from hub.wire.kept import Entry
 
@@ -68,12 +69,16 @@ class MendingStore:
         if self.damage is not None:
             self._set_aside(self.damage)
         try:
-            self._cursor = self._inner.open()
+            return self.open_as_it_is()
         except StoreError as error:
             if not error.damaged:
                 raise
             self._set_aside(str(error))
-            self._cursor = self._inner.open()
+        return self.open_as_it_is()
+
+    def open_as_it_is(self) -> int:
+        """Open, and set nothing aside; the cursor. StoreError also when it is damaged."""
+        self._cursor = self._inner.open()
         if self._inode is None:
             self._inode = self._path.stat().st_ino
             if self.rebuilding is None and self._mark.exists():
@@ -153,8 +158,7 @@ class MendingStore:
 
     def all_kept(self) -> list[str]:
         """Names of the files that were ever set aside and are still there, oldest first."""
-        found = self._path.parent.glob(f"{self._path.name}.damaged-*")
-        return sorted(path.name for path in found if path.suffix != ".wal")
+        return [kept.name for kept in aside.all_aside(self._path)]
 
     # --- setting aside ---------------------------------------------------------------------------------------------
 
@@ -164,7 +168,7 @@ class MendingStore:
 
     @property
     def _log(self) -> Path:
-        return self._path.with_name(self._path.name + ".wal")
+        return self._path.with_name(self._path.name + aside.LOG)
 
     def _now(self) -> float:
         return self._clock.monotonic()
@@ -188,14 +192,11 @@ class MendingStore:
     def _set_aside(self, why: str) -> None:
         """Keep what is there under another name, the log first: a file without its log is older, but whole."""
         self._inner.abandon()
-        stamp = self._clock.now() // 1_000_000
-        kept = self._path.with_name(f"{self._path.name}.damaged-{stamp}")
-        while kept.exists():
-            stamp += 1
-            kept = self._path.with_name(f"{self._path.name}.damaged-{stamp}")
+        word = aside.REPLACED if why == ASKED else aside.DAMAGED
+        kept = aside.free_name(self._path, word, self._clock.now() // 1_000_000)
         self._mark.touch(mode=0o600)
         if self._log.exists():
-            self._files.rename(self._log, kept.with_name(kept.name + ".wal"))
+            self._files.rename(self._log, kept.with_name(kept.name + aside.LOG))
         if self._path.exists():
             self._files.rename(self._path, kept)
         self._files.sync_directory(self._path.parent)
