@@ -31,7 +31,7 @@ def rebuild(*, accept_loss: AcceptLoss = False, reach: Reach = REACH, output: Ou
     the same, and the file that is set aside is the only one that has them.
 
     The old store is called store.duckdb.replaced-SECONDS then (one that was damaged: .damaged-), and
-    stays until somebody removes it with the .wal beside it. That is safe when the new one
+    stays until somebody removes it with the .wal and .note beside it. That is safe when the new one
     is built and 'telemetrio hub status' tells no damage that names it.
     """
     from hub.cli.ask import with_operator

@@ -96,7 +96,7 @@ def verified(hub: HubProcess) -> None:
 def set_aside(hub: HubProcess) -> set[str]:
     """What was kept of damaged stores."""
     names = (name for name in os.listdir(hub.folder / "data") if ".damaged-" in name or ".replaced-" in name)
-    return {name.removesuffix(".wal") for name in names}
+    return {name.removesuffix(".wal").removesuffix(".note") for name in names}
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------

@@ -59,3 +59,4 @@ async def test_only_a_store_that_can_be_read_is_called_replaced(
     rebuilt = await rebuild(tmp_path, 64, Ports(), lambda progress: None)
     assert rebuilt.kept is not None
     assert rebuilt.kept.name.startswith(f"store.duckdb.{word}-")
+    assert rebuilt.kept.with_name(f"{rebuilt.kept.name}.note").exists() is (content is None), "it was asked"
