@@ -26,9 +26,13 @@ def rebuild(*, accept_loss: AcceptLoss = False, reach: Reach = REACH, output: Ou
     """Set the store aside (it is kept) and build it anew from the journal.
 
     A running hub does it itself and goes on taking readings meanwhile; without one, this command
-    does it. All of the journal is read first: where it is damaged and the store has the only copy of
-    readings, the store is not touched and the exit code is 1. With --accept-loss it is done all the same,
-    and the file that is set aside is the only one that has them.
+    does it. All of the journal is read first: where it is damaged and the store has the only copy
+    of readings, the store is not touched and the exit code is 1. With --accept-loss it is done all
+    the same, and the file that is set aside is the only one that has them.
+
+    The old store is called store.duckdb.replaced-SECONDS then (one that was damaged: .damaged-), and
+    stays until somebody removes it with the .wal and .note beside it. That is safe when the new one
+    is built and 'telemetrio hub status' tells no damage that names it.
     """
     from hub.cli.ask import with_operator
     from hub.cli.exits import CommandError, Exit

@@ -7,8 +7,10 @@ from typing import Any, Final, Protocol, TypeVar
 
 from hub.ports import Clock, Files
 from hub.query.question import Columns, Question
+from hub.store import aside
 from hub.store.base import Store, StoreError
 from hub.wire.kept import Entry
+from hub.wire.ranges import Ranges
 
 T = TypeVar("T")
 
@@ -55,6 +57,7 @@ class MendingStore:
         self._inode: int | None = None
         self._size = self._checkpoints = 0
         self._cursor = 0
+        self._had = aside.Had()
         self._counters: dict[str, float] = {"set_aside": 0, "rebuilt": 0, "rebuild_seconds": 0.0, "rebuild_rate": 0.0}
 
     def condemn(self, why: str) -> None:
@@ -68,12 +71,17 @@ class MendingStore:
         if self.damage is not None:
             self._set_aside(self.damage)
         try:
-            self._cursor = self._inner.open()
+            return self.open_as_it_is()
         except StoreError as error:
             if not error.damaged:
                 raise
             self._set_aside(str(error))
-            self._cursor = self._inner.open()
+        return self.open_as_it_is()
+
+    def open_as_it_is(self) -> int:
+        """Open, and set nothing aside; the cursor. StoreError also when it is damaged."""
+        self._cursor = self._inner.open()
+        self._had.highest = max(self._had.highest, self._cursor)
         if self._inode is None:
             self._inode = self._path.stat().st_ino
             if self.rebuilding is None and self._mark.exists():
@@ -82,6 +90,7 @@ class MendingStore:
 
     def take(self, entries: Sequence[Entry], cursor: int) -> None:
         """Commit, as the store does."""
+        self._had.highest = max(self._had.highest, cursor)  # a commit that fails may have been made all the same
         self._guarded(lambda: self._inner.take(entries, cursor))
         self._cursor = cursor
         self.arrived(cursor)
@@ -112,7 +121,11 @@ class MendingStore:
 
     def batches(self, first: int, last: int) -> list[tuple[str, int, int, int]]:
         """What the records of these LSNs were."""
-        return self._guarded(lambda: self._inner.batches(first, last))
+        had, cursor = self._had, self._cursor
+        found = self._guarded(lambda: self._inner.batches(first, last))
+        if cursor >= last and not any(readings for *_, readings in found):
+            had.without.add(first, last)  # nor will it ever: it only takes what comes after its cursor
+        return found
 
     def check(self) -> str | None:
         """What can be seen from outside at little cost: the file was deleted, replaced or cut. Why, or None."""
@@ -153,8 +166,12 @@ class MendingStore:
 
     def all_kept(self) -> list[str]:
         """Names of the files that were ever set aside and are still there, oldest first."""
-        found = self._path.parent.glob(f"{self._path.name}.damaged-*")
-        return sorted(path.name for path in found if path.suffix != ".wal")
+        return [kept.name for kept in aside.all_aside(self._path)]
+
+    def may_have(self, records: Ranges) -> list[str]:
+        """Those of them that may have readings of these records: not those that are known to have none."""
+        notes = [(kept.name, aside.read_note(self._files, kept)) for kept in aside.all_aside(self._path)]
+        return [name for name, had in notes if had is None or had.may_have(records)]
 
     # --- setting aside ---------------------------------------------------------------------------------------------
 
@@ -164,7 +181,7 @@ class MendingStore:
 
     @property
     def _log(self) -> Path:
-        return self._path.with_name(self._path.name + ".wal")
+        return self._path.with_name(self._path.name + aside.LOG)
 
     def _now(self) -> float:
         return self._clock.monotonic()
@@ -188,20 +205,19 @@ class MendingStore:
     def _set_aside(self, why: str) -> None:
         """Keep what is there under another name, the log first: a file without its log is older, but whole."""
         self._inner.abandon()
-        stamp = self._clock.now() // 1_000_000
-        kept = self._path.with_name(f"{self._path.name}.damaged-{stamp}")
-        while kept.exists():
-            stamp += 1
-            kept = self._path.with_name(f"{self._path.name}.damaged-{stamp}")
+        word = aside.REPLACED if why == ASKED else aside.DAMAGED
+        kept = aside.free_name(self._path, word, self._clock.now() // 1_000_000)
         self._mark.touch(mode=0o600)
         if self._log.exists():
-            self._files.rename(self._log, kept.with_name(kept.name + ".wal"))
+            self._files.rename(self._log, kept.with_name(kept.name + aside.LOG))
         if self._path.exists():
             self._files.rename(self._path, kept)
+            if self._inode == kept.stat().st_ino:  # not another one that somebody has put there
+                aside.write_note(self._files, kept, self._had)
         self._files.sync_directory(self._path.parent)
-        self._inner = self._make()
+        self._cursor = self._size = 0  # before ``_had``: ``batches`` reads them the other way round
+        self._inner, self._had = self._make(), aside.Had()
         self._inode = None
-        self._cursor = self._size = 0
         self.damage, self.kept = None, kept if kept.exists() else None
         self._counters["set_aside"] += 1
         self.rebuilding = Rebuilding(why, self.end(), self._now())

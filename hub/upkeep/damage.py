@@ -39,6 +39,7 @@ class DamageWatch:
         self.records = Ranges()
         self.alone: OnlyCopy | None = None  # null: the store has not come to all of them
         self.unaccounted = 0  # readings that were received, and are nowhere
+        self.lost = 0  # batches that are booked as lost at the hub, whatever by
         self._journal = journal
         self._store = store
         self._worker = worker
@@ -48,7 +49,7 @@ class DamageWatch:
         self._asked: tuple[Any, ...] | None = None  # what store and ledger were asked about last
         self._told: tuple[Any, ...] = ()
         self._looks = 0
-        self._kept: list[str] = []  # names of stores that were set aside
+        self._kept: list[str] = []  # names of stores that were set aside and may have what is missing
         self._begins = 0, 0  # the first segment, and the oldest record that should be there
 
     async def run(self) -> None:
@@ -101,10 +102,12 @@ class DamageWatch:
         if asked_of == self._asked and self._looks % UNCHANGED_LOOKS:
             return
         try:
-            self.alone = await self._worker.run(asked, self._store, self.records)
-            self.unaccounted = sum(map(missing, await self._ledger.entries()))
             if isinstance(self._store, MendingStore):
-                self._kept = await self._worker.run(self._store.all_kept)
+                self._kept = await self._worker.run(self._store.may_have, self.records)
+            self.alone = await self._worker.run(asked, self._store, self.records)
+            entries = await self._ledger.entries()
+            self.unaccounted = sum(map(missing, entries))
+            self.lost = sum(last - first + 1 for entry in entries for first, last in entry["lost"])
         except (StoreError, StateError, OSError) as error:
             self.alone, self._asked = OnlyCopy(self.records, unknown=str(error)), None
             return
@@ -167,16 +170,31 @@ class DamageWatch:
                 f"the only copy of {self.alone.readings} readings is in the store, and 'telemetrio hub rebuild' would "
                 "lose it: copy store.duckdb and its .wal while the hub is stopped"
             )
-        return "the store has no readings of that; 'telemetrio ledger' tells what was lost"
+        return "the store has no readings of that"
 
     def _missing(self) -> str:
-        """What is in none of both, and where it may be."""
+        """What is in none of both, as the ledger has it, and where it may be."""
         if self.alone is None:
             return ""
+        if self.alone.unknown is not None:
+            return self._elsewhere("a copy of what was in them")
         gone = f"; {self.unaccounted} readings that were received are in neither" if self.unaccounted else ""
-        if not self._kept or (self.alone and not gone):
-            return gone
-        return f"{gone}; the only copy may be in a store that was set aside ({', '.join(self._kept)}): keep it"
+        told = f"{gone}: by them 'telemetrio ledger' does not balance" if gone else ""
+        if self.lost:
+            told += "; 'telemetrio ledger' tells which batches were lost at the hub"
+        if self.alone and not gone:
+            return told
+        what = "the only copy" if told else "a copy of what was in them"
+        return (told or "; 'telemetrio ledger' shows no loss so far") + self._elsewhere(what)
+
+    def _elsewhere(self, what: str) -> str:
+        """The files that may have it: those of which it is not known that they have not."""
+        if not self._kept:
+            return ""
+        names = ", ".join(self._kept)
+        if len(self._kept) == 1:
+            return f"; {what} may be in a store that was set aside ({names}): keep it"
+        return f"; {what} may be in one of the stores that were set aside, it is not known which ({names}): keep them"
 
 
 def missing(entry: LedgerEntry) -> int:

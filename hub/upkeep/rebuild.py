@@ -77,7 +77,7 @@ async def _rebuild(
     store.end = lambda: journal.durable
     try:
         await journal.open()
-        alone = await _alone(journal, worker, make()) if store.exists() else OnlyCopy()
+        alone = await _alone(journal, worker, store) if store.exists() else OnlyCopy()
         if not accept_loss:
             alone.refuse()
         store.condemn(ASKED)
@@ -89,12 +89,14 @@ async def _rebuild(
             await journal.close()
 
 
-async def _alone(journal: Journal, worker: Worker, store: DuckStore) -> OnlyCopy:
+async def _alone(journal: Journal, worker: Worker, store: MendingStore) -> OnlyCopy:
     """What the store has that the journal lacks, also beyond its end; a file that is damaged cannot say."""
     try:
-        cursor = await worker.run(store.open)
+        cursor = await worker.run(store.open_as_it_is)
         journal.skip_to(cursor)
     except StoreError as error:
+        if error.damaged:
+            store.condemn(str(error))  # so that it is not called replaced
         return OnlyCopy(await unread(journal), unknown=str(error))
     try:
         return await only_copy(journal, store, worker)

@@ -10,6 +10,7 @@ import pytest
 
 from hub.disk import DiskFiles
 from hub.journal.segments import segment_path, segments
+from hub.store.aside import all_aside
 from hub.wire.kept import Birth, Kept
 from hub.wire.records import unpack
 from tests.end_to_end.processes import HubProcess, until
@@ -89,13 +90,14 @@ def test_a_rebuild_that_would_lose_readings_is_refused_until_that_is_accepted(hu
         refused = hub.run("hub", "rebuild", "-o", "json")
         assert (refused.returncode, refused.stdout) == (1, "")
         assert f"the only copy of their {alone} readings is in the store" in refused.stderr
-        assert not list(data.glob("*.damaged-*"))
+        assert not list(data.glob("*.damaged-*")) + list(data.glob("*.replaced-*"))
     hub.start()
     assert counts(hub) == before
 
     accepted = hub.run("hub", "rebuild", "--accept-loss", "-o", "json")
     told = json.loads(accepted.stdout)
     kept = Path(told["set_aside"])
+    assert kept.name.startswith("store.duckdb.replaced-")
     assert (accepted.returncode, told["only_copy"], told["readings"]) == (0, alone, before["stored"] - alone)
     assert f"{kept} is now the only copy of {alone} readings" in accepted.stderr
     assert counts(hub) == {**before, "exit": 1, "stored": before["stored"] - alone, "balanced": False}
@@ -117,7 +119,8 @@ def test_a_store_that_is_damaged_too_is_made_again_and_what_is_missing_is_told(h
         file.truncate(path.stat().st_size // 2)
     until(lambda: metric(hub, "telemetrio_damage_unaccounted_readings") == alone)
     for _ in range(2):
-        (kept,) = (path.name for path in path.parent.glob("*.damaged-*") if path.suffix != ".wal")
+        (kept,) = (path.name for path in all_aside(path))
+        assert kept.startswith("store.duckdb.damaged-")
         (caution,) = cautions(hub)
         assert f"{alone} readings that were received are in neither" in caution
         assert f"({kept}): keep it" in caution

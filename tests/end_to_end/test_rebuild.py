@@ -1,12 +1,12 @@
 """``telemetrio hub rebuild``, with a hub that runs and without one."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 import trio
 
+from hub.store.aside import all_aside
 from tests.end_to_end.processes import HubProcess
 from tests.faults.streaming import write_model
 from tests.faults.test_store_damage import ask, stream
@@ -35,6 +35,8 @@ def test_rebuild_gives_the_same_answers(tmp_path: Path) -> None:
                 hub.start()
             assert ask(hub) == before
             assert ("built anew" in hub.log(), "the store is damaged" in hub.log()) == (True, False)
-            assert any(".damaged-" in name for name in os.listdir(hub.folder / "data"))
+            aside = [path.name for path in all_aside(hub.folder / "data" / "store.duckdb")]
+            assert len(aside) == (1 if running else 2)
+            assert all(name.startswith("store.duckdb.replaced-") for name in aside)
     finally:
         hub.__exit__()

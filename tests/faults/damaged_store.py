@@ -95,7 +95,8 @@ def verified(hub: HubProcess) -> None:
 
 def set_aside(hub: HubProcess) -> set[str]:
     """What was kept of damaged stores."""
-    return {name.removesuffix(".wal") for name in os.listdir(hub.folder / "data") if ".damaged-" in name}
+    names = (name for name in os.listdir(hub.folder / "data") if ".damaged-" in name or ".replaced-" in name)
+    return {name.removesuffix(".wal").removesuffix(".note") for name in names}
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------

@@ -67,7 +67,8 @@ async def test_what_is_in_neither_is_told_and_the_files_that_may_have_it(
         (told,) = second.watch.cautions()
         (kept,) = second.store.all_kept()
         assert "the store has no readings of that" in told
-        assert "; 2 readings that were received are in neither; the only copy may be in a store" in told
+        assert "; 2 readings that were received are in neither: by them 'telemetrio ledger' does not balance;" in told
+        assert "; the only copy may be in a store that was set aside" in told
         assert f"({kept})" in told
         assert second.watch.statistics()["unaccounted_readings"] == 2
         (entry,) = await second.rooms.ledger.entries()

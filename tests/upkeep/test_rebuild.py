@@ -9,7 +9,9 @@ from hub.ingest.marks import Marks
 from hub.journal import Journal
 from hub.journal.segments import segment_path
 from hub.ports import InlineWorker, Ports
+from hub.store.duck import DuckStore
 from hub.upkeep.rebuild import RebuildError, rebuild
+from hub.wire.records import pack_marks
 
 pytestmark = pytest.mark.trio
 
@@ -27,9 +29,34 @@ async def test_after_a_rebuild_over_a_journal_that_is_all_damage_the_hub_can_sta
     path.parent.mkdir()
     path.write_bytes(bytes(range(256)) * 16)
     rebuilt = await rebuild(tmp_path, 64, Ports(), lambda progress: None)
-    assert rebuilt.progress.readings == 0
+    assert (rebuilt.progress.readings, rebuilt.kept) == (0, None)
     journal = Journal(path.parent, DiskFiles(), InlineWorker(), snapshot=lambda: b"")
     try:
         assert Marks().recover(await journal.open()) == []
     finally:
         await journal.close()
+
+
+async def segment(path: Path) -> None:
+    """A journal with its first marks."""
+    (path / "journal").mkdir()
+    journal = Journal(path / "journal", DiskFiles(), InlineWorker(), snapshot=lambda: pack_marks(Marks().snapshot()))
+    await journal.open()
+    await journal.close()
+
+
+@pytest.mark.parametrize(("content", "word"), [(None, "replaced"), (b"no database" * 1000, "damaged")])
+async def test_only_a_store_that_can_be_read_is_called_replaced(
+    tmp_path: Path, content: bytes | None, word: str
+) -> None:
+    await segment(tmp_path)
+    store = DuckStore(tmp_path / "store.duckdb")
+    if content is None:
+        store.open()
+        store.close()
+    else:
+        (tmp_path / "store.duckdb").write_bytes(content)
+    rebuilt = await rebuild(tmp_path, 64, Ports(), lambda progress: None)
+    assert rebuilt.kept is not None
+    assert rebuilt.kept.name.startswith(f"store.duckdb.{word}-")
+    assert rebuilt.kept.with_name(f"{rebuilt.kept.name}.note").exists() is (content is None), "it was asked"
