@@ -14,7 +14,8 @@ from hub.upkeep.backup import JOURNAL, STATE
 from hub.upkeep.manifest import BackupError, Manifest, check_file, copy_file, read_manifest
 
 #: What a hub leaves in a directory in which it could not start: nothing that is worth keeping.
-WORTHLESS: Final = frozenset({"lock", "reserve", "hub.json"})
+WORTHLESS: Final = frozenset({"lock", "reserve", "hub.json", "restoring"})
+DRAFT: Final = "restoring"  # in the data directory, while all of it is put back
 
 
 @dataclass(frozen=True)
@@ -51,25 +52,31 @@ def restore_state(data: Path, folder: Path | None, now: int) -> Restored:
 
 def restore_all(data: Path, folder: Path, now: int) -> Restored:
     """Make the data directory ``data``, which must not be there or be empty, as it was when the backup was made; the
-    log keeps its id. BackupError leaves everything as it was. Blocks."""
+    log keeps its id. BackupError leaves everything as it was, but for what a restore that was killed had begun. Blocks.
+
+    All is made in a folder of it first, because ``data`` may be a disk of its own. The state file comes out of that
+    last: without one a hub does not start, and a restore that was killed is known by it.
+    """
     manifest = _checked(folder)
-    _empty(data)
-    draft, disk = data.with_name(f"{data.name}.restoring"), DiskFiles()
-    shutil.rmtree(draft, ignore_errors=True)  # of one that was killed
+    draft, disk = data / DRAFT, DiskFiles()
     try:
-        (draft / JOURNAL).mkdir(mode=0o700, parents=True)
-        for name, copied in manifest.files.items():
-            copy_file(folder / copied.file, draft / name)
-        done = _begin_again(draft / STATE, manifest.made, now)
-        for directory in (draft / JOURNAL, draft):
-            disk.sync_directory(directory)
-        if data.exists():
-            _remove(data)
-        disk.rename(draft, data)
-        disk.sync_directory(data.parent)
+        disk.make_directory(data)
+        with _unused(data):
+            (draft / JOURNAL).mkdir(mode=0o700, parents=True)
+            for name in sorted(manifest.files, key=lambda name: name != STATE):
+                copied = manifest.files[name]
+                copy_file(folder / copied.file, draft / name)
+            done = _begin_again(draft / STATE, manifest.made, now)
+            for directory in (draft / JOURNAL, draft, data):
+                disk.sync_directory(directory)
+            for path in sorted(draft.iterdir(), key=lambda path: path.name == STATE):
+                if path.name == STATE:
+                    disk.sync_directory(data)
+                disk.rename(path, data / path.name)
+            draft.rmdir()
+            disk.sync_directory(data)
     except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise BackupError(f"{error.filename or data}: {error.strerror}; nothing was changed") from error
+        raise BackupError(f"{error.filename or data}: {error.strerror}: see to it, and restore again") from error
     return Restored(done.made, done.devices, done.tokens, done.doubted, lsn=manifest.lsn)
 
 
@@ -137,26 +144,28 @@ def _stopped(data: Path) -> Iterator[None]:
         yield
 
 
-def _empty(data: Path) -> None:
-    if not data.exists():
-        return
-    there = sorted(path.name for path in data.iterdir() if path.name not in WORTHLESS)
-    if there:
-        raise BackupError(
-            f"{data} has something in it already ({', '.join(there[:3])}): move it away, or name another directory "
-            "with hub.data. To put back the state file alone: telemetrio hub restore --state BACKUP"
-        )
-
-
-def _remove(data: Path) -> None:
+@contextmanager
+def _unused(data: Path) -> Iterator[None]:
+    """Nothing of worth is in there, and no hub begins there; what a restore that was killed had begun is gone."""
     try:
         lock = DiskFiles().lock(data / "lock")
     except BlockingIOError:
-        raise BackupError(f"a hub begins on {data}: stop it, and then restore") from None
+        raise BackupError(f"a hub runs on {data}: stop it, and then restore") from None
     with closing(lock):
-        for path in data.iterdir():
-            path.unlink()
-        data.rmdir()
+        there = sorted(path.name for path in data.iterdir() if path.name not in WORTHLESS)
+        unfinished = (data / DRAFT / STATE).exists() and STATE not in there
+        if there and not unfinished:
+            raise BackupError(
+                f"{data} has something in it already ({', '.join(there[:3])}): move it away, or name another "
+                "directory with hub.data. To put back the state file alone: telemetrio hub restore --state BACKUP"
+            )
+        for name in (*there, DRAFT):
+            path = data / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        yield
 
 
 def _discard(draft: Path) -> None:

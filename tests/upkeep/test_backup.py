@@ -3,9 +3,11 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from types import ModuleType
+from typing import Any, Final
 
 import pytest
 import trio
@@ -18,6 +20,7 @@ from hub.journal.segments import segment_path, segments
 from hub.ports import InlineWorker
 from hub.state import State, StateDamaged, StateError
 from hub.upkeep import backup as making
+from hub.upkeep import restore as putting
 from hub.upkeep.backup import Made, back_up, back_up_by_hand
 from hub.upkeep.manifest import NAME, BackupError, Manifest, read_manifest
 from hub.upkeep.restore import Restored, restore_all, restore_state
@@ -82,7 +85,7 @@ def backed_up(data: Path, folder: Path, now: int = NOW) -> Made:
 def contents(data: Path) -> dict[str, bytes]:
     """All that is in a backup, by name; of the state file what is read of it."""
     names = [path for path in sorted(data.rglob("*")) if path.is_file() and "state." not in path.name]
-    found = {str(path.relative_to(data)): path.read_bytes() for path in names if path.name != "lock"}
+    found = {str(path.relative_to(data)): path.read_bytes() for path in names if path.name not in ("lock", "reserve")}
     return found | {"state": repr(content(data / "state.sqlite")[:2] + content(data / "state.sqlite")[4:-1]).encode()}
 
 
@@ -121,16 +124,20 @@ def test_what_was_collected_leaves_the_backup(data: Path, folder: Path, tmp_path
     assert restored(folder, tmp_path / "elsewhere") == contents(data)
 
 
+Call = Callable[[Callable[..., Any]], Callable[..., Any]]
+MAKING: Final = ("copy_file", "copy_state", "write_manifest")
+
+
 class Killed(BaseException):
     """The process ends here."""
 
 
-def steps(monkeypatch: pytest.MonkeyPatch, at: int) -> Callable[[], int]:
-    """Die at the ``at``-th call that changes the backup; how many there were."""
+def steps(monkeypatch: pytest.MonkeyPatch, at: int, module: ModuleType, *names: str) -> Call:
+    """Die at the ``at``-th call of these functions; what makes a further one count."""
     calls = 0
 
-    def counted(call: Callable[..., object]) -> Callable[..., object]:
-        def made(*args: object, **kwargs: object) -> object:
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*args: Any, **kwargs: Any) -> Any:
             nonlocal calls
             calls += 1
             if calls == at:
@@ -139,10 +146,9 @@ def steps(monkeypatch: pytest.MonkeyPatch, at: int) -> Callable[[], int]:
 
         return made
 
-    for name in ("copy_file", "copy_state", "write_manifest"):
-        monkeypatch.setattr(making, name, counted(getattr(making, name)))
-    monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
-    return lambda: calls
+    for name in names:
+        monkeypatch.setattr(module, name, counted(getattr(module, name)))
+    return counted
 
 
 def test_whoever_dies_in_the_middle_leaves_the_backup_that_was_there(
@@ -158,7 +164,7 @@ def test_whoever_dies_in_the_middle_leaves_the_backup_that_was_there(
         copy = tmp_path / f"copy-{at}"
         shutil.copytree(folder, copy)
         with monkeypatch.context() as patched:
-            steps(patched, at)
+            patched.setattr(Path, "unlink", steps(patched, at, making, *MAKING)(Path.unlink))
             try:
                 backed_up(data, copy)
                 break
@@ -177,7 +183,7 @@ def test_a_first_backup_that_was_killed_is_gone_on_with(
     data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        steps(patched, 5)
+        steps(patched, 5, making, *MAKING)
         with pytest.raises(Killed):
             backed_up(data, folder)
     with pytest.raises(BackupError, match="has no backup; 'telemetrio hub backup' makes one"):
@@ -235,8 +241,35 @@ def test_only_a_place_without_anything_of_worth_is_restored_into(data: Path, fol
     other.mkdir()
     for name in ("lock", "reserve"):
         (other / name).write_bytes(b"")
-    (tmp_path / "other.restoring" / "journal").mkdir(parents=True)  # of one that was killed
     assert restored(folder, other) == before
+
+
+def test_a_restore_that_was_killed_is_made_again(
+    data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backed_up(data, folder)
+    want, at, unfinished = contents(data), 0, 0
+    while True:
+        at += 1
+        place = tmp_path / f"place-{at}"
+        with monkeypatch.context() as patched:
+            calls = steps(patched, at, putting, "copy_file", "_begin_again")
+            patched.setattr(DiskFiles, "rename", calls(DiskFiles.rename))
+            patched.setattr(Path, "rmdir", calls(Path.rmdir))
+            try:
+                restore_all(place, folder, NOW)
+                break
+            except Killed:
+                pass
+        if (place / "state.sqlite").exists():
+            assert contents(place) == want, "a hub that starts here has all"
+            wrong(partial(restore_all, place, folder, NOW), "something in it already")
+        else:
+            unfinished += 1
+            assert restored(folder, place) == want
+            assert not (place / "restoring").exists()
+    assert contents(place) == want
+    assert (unfinished, at) == (10, 12), "of twelve calls the tenth has the state file come out"
 
 
 @pytest.fixture
