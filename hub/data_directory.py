@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Final
 
 import structlog
@@ -13,7 +14,7 @@ from hub.ingest.reopening import tell
 from hub.journal import Damage, IdentityError, Journal, Reserve, log_id
 from hub.ports import Ports, Worker
 from hub.settings import Settings
-from hub.state import State, StateError, restoring
+from hub.state import State, StateError
 from hub.store.base import Store, StoreError
 from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.only_copy import damaged, told
@@ -57,13 +58,11 @@ async def own_directory(settings: Settings, ports: Ports) -> AsyncIterator[Reser
 @asynccontextmanager
 async def open_state(settings: Settings, worker: Worker) -> AsyncIterator[State]:
     path = settings.data / "state.sqlite"
-    journal = any((settings.data / "journal").glob("*"))
-    if journal and (not path.exists() or not path.stat().st_size):
-        # A new one would lock every device out, and the ledger would forget them.
-        raise HubError(f"{path} is gone, and with it all tokens. {restoring(path)}")
+    # Where a journal is, a new one would lock every device out, and the ledger would forget them.
+    anew = not any((settings.data / "journal").glob("*"))
     state = State(path)
     try:
-        await worker.run(state.open)
+        await worker.run(partial(state.open, anew=anew))
     except StateError as error:
         raise HubError(str(error)) from None
     try:

@@ -14,6 +14,16 @@ from hub.state.wal import CERTAIN, forgotten
 #: What a value that is not as it was written makes of whoever reads it.
 _SENSELESS: Final = (ValueError, TypeError, LookupError, EOFError, cbor2.CBORDecodeError)
 
+NEWEST: Final = 1000  # no version is so new: a greater number was never written
+#: Primary result codes that say something of the disk, of memory or of who asks, and nothing of what is in the file.
+NO_DAMAGE: Final = frozenset(
+    {
+        sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_RANGE,
+    }
+)  # fmt: skip
 COPY: Final = "state.copy"  # beside the file: what the hub copies of it from time to time
 
 T = TypeVar("T")
@@ -35,19 +45,36 @@ class Database:
         self.created = False  # open() made a new file
         self._connection: sqlite3.Connection | None = None
         self._depth = 0
+        self._inode = 0
 
-    def open(self) -> None:
-        """Open or create, check, and bring the schema to VERSION. StateError when the file is damaged or too new."""
+    def open(self, *, anew: bool = True) -> None:
+        """Open, check, and bring the schema to VERSION. StateError when the file is damaged or too new; unless ``anew``
+        allows to begin a new one, also when it is not there, or empty."""
         self.created = not self.path.exists()
         with self._translated():
+            if not anew and (self.created or not self.path.stat().st_size):
+                text = f"the state file {self.path} is gone, and with it all tokens. {restoring(self.path)}"
+                raise StateDamaged(text)
             self.path.touch(mode=0o600)  # it holds who may do what
             self._connection = connection = connected(self.path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit that was told survives a power cut
-            check(connection)
+            check(connection, anew=anew)
             if (commits := forgotten(self.path)) >= CERTAIN:
                 raise sqlite3.DatabaseError(f"its log breaks off {commits} commits before its end")
         self._migrate()
+        self._inode = self.path.stat().st_ino
+
+    def look(self) -> None:
+        """StateDamaged when the file was deleted, replaced or emptied by somebody since ``open``."""
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            raise self._damaged("it was deleted while the hub runs") from None
+        if self._connection is not None and there.st_ino != self._inode:
+            raise self._damaged("it was replaced by another while the hub runs")
+        if not there.st_size:
+            raise self._damaged("it was emptied while the hub runs")
 
     def close(self) -> None:
         if self._connection is not None:
@@ -112,7 +139,7 @@ class Database:
         if version > VERSION:
             raise StateError(
                 f"the state file {self.path} was written by a newer version (schema {version}, this one knows "
-                f"{VERSION}); run that version, or restore a backup made by this one"
+                f"{VERSION}): run that version. Or {restoring(self.path)}"
             )
         if steps := statements(version):
             with self.transaction():
@@ -146,14 +173,18 @@ def connected(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def check(connection: sqlite3.Connection) -> None:
-    """Read all of it; sqlite3.DatabaseError when anything is not as it was written. An empty file is a new one."""
+def check(connection: sqlite3.Connection, *, anew: bool = False) -> None:
+    """Read all of it; sqlite3.DatabaseError when anything is not as it was written. ``anew``: it may be empty."""
     verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if verdict != "ok":
         raise sqlite3.DatabaseError(verdict)
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     there = {row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
-    if (version == 0 and there) or (version == VERSION and there != DECLARED):
+    if version == 0 and not there:
+        if not anew:
+            raise sqlite3.DatabaseError("it is empty")
+        return
+    if (version == VERSION and not there >= DECLARED) or not 0 < version < NEWEST:
         raise sqlite3.DatabaseError("its tables are not those that were made")
     if version < SUMMED_SINCE:
         return
@@ -168,8 +199,8 @@ def check(connection: sqlite3.Connection) -> None:
 
 def is_damage(error: sqlite3.DatabaseError) -> bool:
     """Whether it tells of the file, not of the disk or of whoever asks."""
-    # SQLITE_CORRUPT and SQLITE_NOTADB have no class of their own, and text that is none is an OperationalError.
-    return type(error) is sqlite3.DatabaseError or "decode to UTF-8" in str(error)
+    code = getattr(error, "sqlite_errorcode", None)  # none: ours, or text that is none
+    return code is None or code & 0xFF not in NO_DAMAGE
 
 
 def restoring(path: Path) -> str:

@@ -26,14 +26,18 @@ class Table(NamedTuple):
 
     def create(self) -> str:
         """The statement that makes it."""
-        parts = [*self.columns, f"sum INTEGER NOT NULL AS (row_sum({self.names})) STORED"]
+        parts = [*self.columns, f"sum INTEGER NOT NULL AS ({self._sum}) STORED"]
         if self.key:
             parts.append(f"PRIMARY KEY ({self.key})")
         return f"CREATE TABLE {self.name} ({', '.join(parts)}){'' if self.rowid else ' WITHOUT ROWID'}"
 
     def wrong(self) -> str:
         """The question for a row that is not as it was written."""
-        return f"SELECT 1 FROM {self.name} WHERE sum IS NOT row_sum({self.names}) LIMIT 1"  # noqa: S608
+        return f"SELECT 1 FROM {self.name} WHERE sum IS NOT {self._sum} LIMIT 1"  # noqa: S608
+
+    @property
+    def _sum(self) -> str:
+        return f"row_sum('{self.name}', {self.names})"
 
 
 TABLES: Final = (
@@ -147,5 +151,6 @@ def _copied(table: Table) -> tuple[str, ...]:
 
 
 def row_sum(*values: object) -> int:
-    """The checksum of a row, by its values as SQLite keeps them: the same with every version of Python."""
+    """The checksum of a row, by its table's name and its values as SQLite keeps them: the same with every version of
+    Python."""
     return crc32(ascii(values).encode())

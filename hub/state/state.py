@@ -43,9 +43,14 @@ class State:
         """How many rows were written since ``open``."""
         return self._database.changes
 
-    def open(self) -> None:
-        """Open or create. StateError when it is damaged, saying how to restore it."""
-        self._database.open()
+    def open(self, *, anew: bool = True) -> None:
+        """Open; with ``anew`` a file that is not there, or empty, is begun. StateError when it is damaged, or gone,
+        saying how to restore it."""
+        self._database.open(anew=anew)
+
+    def look(self) -> None:
+        """StateDamaged when the file was deleted, replaced or emptied by somebody since ``open``."""
+        self._database.look()
 
     def close(self) -> None:
         self._database.close()

@@ -12,7 +12,7 @@ from hub.followers.ledger import ledger_entry
 from hub.journal.archive import open_segment
 from hub.journal.segments import SegmentReader, segments
 from hub.ports import Files
-from hub.state import State, restoring
+from hub.state import State
 from hub.store.duck import DuckStore
 from hub.upkeep.verify import Claims
 from hub.wire.shapes import Pin
@@ -69,9 +69,6 @@ def claims_of_files(data: Path) -> Claims:
     files = DiskFiles()
     if not (data / "journal").is_dir():
         raise ClaimsError(f"{data}: no hub has run here; name its settings with --config")
-    state = data / "state.sqlite"
-    if not state.exists() or not state.stat().st_size:  # opened, it would come into being
-        raise ClaimsError(f"{state} is gone. {restoring(state)}; then verify")
     try:
         lock = files.lock(data / "lock")
     except BlockingIOError:
@@ -84,7 +81,7 @@ def claims_of_files(data: Path) -> Claims:
 
 def _read(data: Path, files: Files) -> Claims:
     state, store = State(data / "state.sqlite"), DuckStore(data / "store.duckdb")
-    state.open()
+    state.open(anew=False)
     try:
         account = state.cursors.get("account")
         rows = {(row.device, row.epoch): row for row in state.account.all()}
