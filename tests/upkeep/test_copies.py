@@ -108,7 +108,7 @@ async def test_a_file_that_is_damaged_while_the_hub_runs_is_told_and_the_copy_st
     room.state.open()
     await room.copies.make()
     content = bytearray((path := room.state.path).read_bytes())
-    content[bytes(content).rindex(b"create")] ^= 1
+    content[bytes(content).rindex(b"token.create")] ^= 1
     path.write_bytes(content)
     room.state.tokens.replace(TokenRow(b"i" * 32, "viewer", "bob", 1))
     nursery.start_soon(room.copies.run)
