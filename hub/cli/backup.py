@@ -11,7 +11,7 @@ from hub.cli.options import OUTPUT, REACH, Config, Output, Reach
 
 if TYPE_CHECKING:
     from hub.client import Operator
-    from hub.upkeep.backup import Made
+    from hub.upkeep.making import Made
 
 RENEW_SECONDS: Final = 300.0  # half of what a pin of the journal lasts
 
@@ -52,8 +52,8 @@ def backup(
         say(f"{unreachable}\nthe hub does not run: its files were copied")
     else:
         print(file=sys.stderr)
-    if made.missing:
-        spans = ", ".join(f"{first}-{last}" for first, last in made.missing)
+    if made.manifest.missing:
+        spans = ", ".join(f"{first}-{last}" for first, last in made.manifest.missing)
         say(
             f"records {spans} are damaged in the journal, and so not in the backup; 'telemetrio hub status' says "
             "whether the store has them: then keep a copy of store.duckdb too, made while the hub is stopped"
@@ -62,7 +62,7 @@ def backup(
         {
             "backup": str(folder), "made": instant(made.manifest.made), "through": made.manifest.lsn,
             "files": len(made.manifest.files), "bytes": made.size, "copied_bytes": made.copied,
-            "missing": [list(span) for span in made.missing], "seconds": round(clock.monotonic() - began, 3),
+            "missing": [list(span) for span in made.manifest.missing], "seconds": round(clock.monotonic() - began, 3),
         },
         output,
     )  # fmt: skip
@@ -75,6 +75,7 @@ def restore(
     *,
     state: Annotated[bool, Parameter(negative=(), help="Put back the state file alone.")] = False,
     config: Config = None,
+    data: Annotated[Path | None, Parameter(help="The data directory [hub.data].")] = None,
     output: Output = OUTPUT,
 ) -> int:
     """Make the data directory as it was when the backup was made; it has to be empty, and the hub stopped.
@@ -93,15 +94,15 @@ def restore(
 
     if folder is None and not state:
         raise CommandError("name a backup, or put back the state file alone with --state", Exit.USAGE)
-    data, now = settings_of(config).data, SystemClock().now()
-    done = restore_state(data, folder, now) if state else restore_all(data, folder or Path(), now)
+    where, now = settings_of(config).data if data is None else data, SystemClock().now()
+    done = restore_state(where, folder, now) if state else restore_all(where, folder or Path(), now)
     say(
         f"the state file is of {instant(done.made)}: tokens given since then are unknown, and those revoked since then "
         "are good again. Start the hub, and revoke those"
     )
     write_record(
         {
-            "data": str(data), "made": instant(done.made), "through": done.lsn, "devices": done.devices,
+            "data": str(where), "made": instant(done.made), "through": done.lsn, "devices": done.devices,
             "tokens": done.tokens, "commands_not_sent_again": done.doubted,
             "set_aside": None if done.kept is None else str(done.kept),
         },
@@ -116,8 +117,7 @@ async def _of_a_running_hub(folder: Path, version: str, operator: "Operator") ->
 
     from hub.ports import SystemClock
     from hub.upkeep.backup import back_up
-    from hub.upkeep.claims import let_go
-    from hub.upkeep.manifest import BackupError
+    from hub.upkeep.claims import data_of, let_go
 
     pins = [pin := await operator.call("ledger.pin")]
 
@@ -128,9 +128,7 @@ async def _of_a_running_hub(folder: Path, version: str, operator: "Operator") ->
             await let_go(operator, pins.pop(0)["pin"])
 
     try:
-        data = Path(pin["journal"]).parent
-        if not await trio.Path(pin["journal"]).is_dir():
-            raise BackupError(f"the journal is in {pin['journal']} on the hub's machine: run this there")
+        data = data_of(pin)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(renew)
             copying = partial(back_up, data, folder, version, SystemClock().now(), _show)

@@ -214,7 +214,7 @@ class Calls:
             pin = f"{self._life}-{rooms.journal.on_disk.pin()}"
         except TooManyPins as error:
             raise Refused("limit", str(error)) from None
-        return Pin(pin=pin, lsn=rooms.journal.durable, journal=str(rooms.directory), log=rooms.log)
+        return Pin(pin=pin, lsn=rooms.journal.durable, journal=str(rooms.directory.absolute()), log=rooms.log)
 
     async def _release(self, args: Arguments, _who: Principal) -> Any:
         args.only("pin")

@@ -15,6 +15,7 @@ from hub.edge.link import Link, LinkClosed
 from hub.edge.listener import Ending
 from hub.edge.rooms import Rooms
 from hub.query.question import Columns, Question, QuestionError
+from hub.state import StateError
 from hub.store.base import StoreError
 from hub.wire.codec import decode_request, encode
 from hub.wire.errors import CloseCode, RemoteProtocolError
@@ -131,6 +132,8 @@ class OperatorConversation:
             await self._fail(request, refused.code, refused.text)
         except QuestionError as error:
             await self._fail(request, "bad_request", str(error))
+        except StateError as error:
+            await self._fail(request, "overload", str(error))
         except StoreError as error:
             await self._fail(request, "overload" if error.retry else "limit", str(error))
         except LinkClosed as closed:

@@ -70,11 +70,11 @@ class Database:
         try:
             there = self.path.stat()
         except FileNotFoundError:
-            raise self._damaged("it was deleted while the hub runs") from None
+            raise StateDamaged(f"the state file {self.path} was deleted while the hub runs") from None
         if self._connection is not None and there.st_ino != self._inode:
-            raise self._damaged("it was replaced by another while the hub runs")
+            raise StateDamaged(f"the state file {self.path} was replaced by another while the hub runs")
         if not there.st_size:
-            raise self._damaged("it was emptied while the hub runs")
+            raise StateDamaged(f"the state file {self.path} was emptied while the hub runs")
 
     def close(self) -> None:
         if self._connection is not None:

@@ -99,6 +99,14 @@ class Quarantine:
         """These (lsn, row, metric) left it. Only inside a transaction, with the cursor of what they cover."""
         self._database.write_many("DELETE FROM quarantine WHERE lsn = ? AND row = ? AND metric = ?", spots)
 
+    def forget(self, epochs: Iterable[tuple[str, int]], through: int) -> None:
+        """Whatever records up to ``through`` put there of these devices' epochs is there no more. Only inside a
+        transaction, with the cursor of what they cover."""
+        self._database.write_many(
+            "DELETE FROM quarantine WHERE device = ? AND epoch = ? AND lsn <= ?",
+            ((device, epoch, through) for device, epoch in epochs),
+        )
+
     def list(self, device: str | None = None, limit: int = 1000) -> Entries:
         """``(id, reading)``, newest first."""
         return self.find(Which(None if device is None else [device]), limit)

@@ -9,6 +9,7 @@ import trio
 from hub.client import ClientError, Operator
 from hub.disk import DiskFiles
 from hub.followers.ledger import ledger_entry
+from hub.journal import known_log_id
 from hub.journal.archive import open_segment
 from hub.journal.segments import SegmentReader, segments
 from hub.ports import Files
@@ -42,7 +43,16 @@ async def let_go(operator: Operator, pin: str) -> None:
         await operator.call("ledger.release", pin=pin)
 
 
+def data_of(pin: Pin) -> Path:
+    """The data directory of the hub that gave the pin; ClaimsError when it is not on this machine. Blocks."""
+    journal = Path(pin["journal"])
+    if not journal.is_dir() or known_log_id(journal.parent, DiskFiles()) != pin["log"]:
+        raise ClaimsError(f"the journal is in {journal} on the hub's machine: run this there")
+    return journal.parent
+
+
 async def _pinned_claims(operator: Operator, pin: Pin) -> Claims:
+    journal = data_of(pin) / "journal"
     with trio.move_on_after(BOOKED_SECONDS):
         while min((await _cursors(operator)).values()) < pin["lsn"]:  # noqa: ASYNC110  (another process sets no event)
             await trio.sleep(0.05)
@@ -50,9 +60,6 @@ async def _pinned_claims(operator: Operator, pin: Pin) -> Claims:
     stored = await operator.call("ledger.stored", lsn=pin["lsn"])
     entries = await operator.call("ledger")
     status = await operator.call("status")
-    journal = Path(pin["journal"])
-    if not await trio.Path(journal).is_dir():
-        raise ClaimsError(f"the journal is in {journal} on the hub's machine: run this there")
     exact = status["appended"] == pin["lsn"]
     return Claims(journal, pin["lsn"], entries, dict(stored["batches"]), cursor, exact, pin=pin["pin"])
 

@@ -42,9 +42,12 @@ class Collected:
 def read_collected(directory: Path, files: Files) -> Collected:
     """What has been collected so far, nothing at first; CollectedError when the file is damaged. Blocks."""
     path = directory / NAME
-    if NAME not in files.list(directory):
-        return Collected()
-    checksum, _, content = files.read(path).partition(b"\n")
+    return parse_collected(files.read(path), path) if NAME in files.list(directory) else Collected()
+
+
+def parse_collected(written: bytes, path: Path) -> Collected:
+    """What is ``written`` at ``path``; CollectedError when it is damaged."""
+    checksum, _, content = written.partition(b"\n")
     if checksum != b"%08x" % crc32(content):
         raise CollectedError(f"{path} is damaged: put back the one of a backup; until then no segment is collected")
     _, lsn, rows = json.loads(content)

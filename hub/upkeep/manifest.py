@@ -14,6 +14,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from hub.disk import DiskFiles
+from hub.wire.ranges import Ranges
 
 NAME: Final = "backup.json"
 FORMAT: Final = 1
@@ -26,23 +27,38 @@ class BackupError(Exception):
 
 @dataclass(frozen=True)
 class Copied:
-    """A file of the backup: its name there, bytes, SHA-256, and the records that are missing in it (a segment)."""
+    """A file of the backup: its name there, bytes, SHA-256; of a segment, the records that are in it."""
 
     file: str
     size: int
     sha256: str
-    missing: tuple[tuple[int, int], ...] = ()
+    records: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """``files``: by their names in the data directory. ``made``: us; ``lsn``: the last record."""
+    """``files``: by their names in the data directory. ``made``: us; ``base``: up to that record all was collected;
+    ``lsn``: the last record that anybody had taken in."""
 
     log: str
     version: str
     made: int
-    lsn: int
+    base: int = 0
+    lsn: int = 0
     files: Mapping[str, Copied] = field(default_factory=dict)
+
+    @property
+    def records(self) -> Ranges:
+        """Those that are in it."""
+        return Ranges(span for copied in self.files.values() for span in copied.records)
+
+    @property
+    def missing(self) -> Ranges:
+        """Records that the hub should have had, and had not."""
+        missing = Ranges([(self.base + 1, self.lsn)] if self.lsn > self.base else [])
+        for first, last in self.records:
+            missing.remove(first, last)
+        return missing
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -57,14 +73,15 @@ def read_manifest(folder: Path) -> Manifest | None:
     format_, *plain = json.loads(content)
     if format_ != FORMAT:
         raise BackupError(f"{path} is of format {format_}, this version knows {FORMAT}: use the version that made it")
-    log, version, made, lsn, files = plain
-    return Manifest(log, version, made, lsn, {name: _copied(*each) for name, each in files.items()})
+    log, version, made, base, lsn, files = plain
+    return Manifest(log, version, made, base, lsn, {name: _copied(*each) for name, each in files.items()})
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Make it durable in the place of what was there; all it names has to be so already."""
-    files = {name: [each.file, each.size, each.sha256, each.missing] for name, each in manifest.files.items()}
-    content = json.dumps([FORMAT, manifest.log, manifest.version, manifest.made, manifest.lsn, files]).encode()
+    files = {name: [each.file, each.size, each.sha256, each.records] for name, each in manifest.files.items()}
+    told = [FORMAT, manifest.log, manifest.version, manifest.made, manifest.base, manifest.lsn, files]
+    content = json.dumps(told).encode()
     draft, disk = folder / f"{NAME}.tmp", DiskFiles()
     draft.unlink(missing_ok=True)
     file = disk.open(draft, create=True)
@@ -109,5 +126,5 @@ def check_file(folder: Path, copied: Copied) -> None:
         raise BackupError(f"{path} is not as it was written: use another backup")
 
 
-def _copied(file: str, size: int, sha256: str, missing: Any) -> Copied:
-    return Copied(file, size, sha256, tuple((first, last) for first, last in missing))
+def _copied(file: str, size: int, sha256: str, records: Any) -> Copied:
+    return Copied(file, size, sha256, tuple((first, last) for first, last in records))

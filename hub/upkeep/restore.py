@@ -1,5 +1,6 @@
 """Puts back what was saved: all of a hub from a backup, or its state file alone, also from the copy it made itself."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,11 +11,11 @@ from typing import Final
 from hub.disk import DiskFiles
 from hub.journal import IdentityError, known_log_id
 from hub.state import COPY, Deed, State, StateDamaged, copy_state
-from hub.upkeep.backup import JOURNAL, STATE
+from hub.upkeep.making import JOURNAL, RESTORES, STATE
 from hub.upkeep.manifest import BackupError, Manifest, check_file, copy_file, read_manifest
 
 #: What a hub leaves in a directory in which it could not start: nothing that is worth keeping.
-WORTHLESS: Final = frozenset({"lock", "reserve", "hub.json", "restoring"})
+WORTHLESS: Final = frozenset({"lock", "reserve", "hub.json", "restoring", "lost+found"})
 DRAFT: Final = "restoring"  # in the data directory, while all of it is put back
 
 
@@ -45,7 +46,10 @@ def restore_state(data: Path, folder: Path | None, now: int) -> Restored:
         made = source.stat().st_mtime_ns // 1000 if made is None else made
         done = _begin_again(draft, made, now)
         kept = _set_aside(data, now)
+        if folder is not None and (data / COPY).exists():  # it may have more than what is put back, and then it counts
+            (data / COPY).rename(kept.with_name(f"{kept.name}.copy") if kept else data / f"{COPY}.replaced")
         DiskFiles().rename(draft, data / STATE)
+        _own(data, data / STATE)
         DiskFiles().sync_directory(data)
         return Restored(done.made, done.devices, done.tokens, done.doubted, kept)
 
@@ -57,6 +61,8 @@ def restore_all(data: Path, folder: Path, now: int) -> Restored:
     All is made in a folder of it first, because ``data`` may be a disk of its own. The state file comes out of that
     last: without one a hub does not start, and a restore that was killed is known by it.
     """
+    if folder.resolve().is_relative_to(data.resolve()):
+        raise BackupError(f"{folder} is in {data}, which is to be made anew: move it out of there")
     manifest = _checked(folder)
     draft, disk = data / DRAFT, DiskFiles()
     try:
@@ -65,8 +71,14 @@ def restore_all(data: Path, folder: Path, now: int) -> Restored:
             (draft / JOURNAL).mkdir(mode=0o700, parents=True)
             for name in sorted(manifest.files, key=lambda name: name != STATE):
                 copied = manifest.files[name]
-                copy_file(folder / copied.file, draft / name)
+                if copy_file(folder / copied.file, draft / name) != (copied.size, copied.sha256):
+                    raise BackupError(f"{folder / copied.file} was changed just now: restore again")
+            with (draft / RESTORES).open("a") as restores:  # later backups are not of what the others are of
+                restores.write(f"{manifest.made} {now}\n")
+                restores.flush()
+                os.fsync(restores.fileno())
             done = _begin_again(draft / STATE, manifest.made, now)
+            _own(data, draft, *draft.rglob("*"))
             for directory in (draft / JOURNAL, draft, data):
                 disk.sync_directory(directory)
             for path in sorted(draft.iterdir(), key=lambda path: path.name == STATE):
@@ -83,7 +95,7 @@ def restore_all(data: Path, folder: Path, now: int) -> Restored:
 def _begin_again(path: Path, made: int, now: int) -> Restored:
     """The state file that is put back: brought to this version, and told that it was."""
     state = State(path)
-    state.open()
+    state.open(anew=False)
     with closing(state):
         with state.transaction():
             doubted = state.commands.doubt(now)
@@ -166,6 +178,14 @@ def _unused(data: Path) -> Iterator[None]:
             else:
                 path.unlink(missing_ok=True)
         yield
+
+
+def _own(data: Path, *paths: Path) -> None:
+    """Whoever restores as root leaves it to whom the data directory belongs: the hub has to open it."""
+    there = data.stat()
+    if os.geteuid() == 0:
+        for path in paths:
+            os.chown(path, there.st_uid, there.st_gid)
 
 
 def _discard(draft: Path) -> None:

@@ -6,7 +6,7 @@ import structlog
 
 from hub.journal import Journal
 from hub.ports import Worker
-from hub.state import State
+from hub.state import AccountRow, State
 from hub.upkeep.collected import Collected, CollectedError, read_collected
 
 ACCOUNT: Final = "account"
@@ -30,12 +30,24 @@ def _bring_up(state: State, collected: Collected) -> None:
     if cursor >= collected.lsn:
         return
     before = {(row.device, row.epoch): row for row in state.account.all()}
-    gone = sum(sum(row.rejected.values()) for row in collected.rows.values())
-    gone -= sum(sum(row.rejected.values()) for key, row in before.items() if key in collected.rows)
+    rejected = sum(sum(row.rejected.values()) for row in collected.rows.values())
     with state.transaction():
+        changed = [key for key, row in collected.rows.items() if _changed(before.get(key), row)]
+        state.quarantine.forget(changed, collected.lsn)
         state.account.save(collected.rows.values())
         state.cursors.set(ACCOUNT, collected.lsn)
+        kept = state.quarantine.count()
     log.warning(
-        "the state file is older than what was collected of the journal since; the account goes on from there",
-        cursor=cursor, collected=collected.lsn, rejected_readings_not_in_quarantine=gone,
+        "the state file is older than what was collected of the journal since; the account goes on from there, and "
+        "rejected readings of that time are not in quarantine any more",
+        cursor=cursor, collected=collected.lsn, rejected=rejected, in_quarantine=kept,
     )  # fmt: skip
+
+
+def _changed(before: AccountRow | None, after: AccountRow) -> bool:
+    """Whether readings of it may have left quarantine in what was collected. Which ones, nobody knows: retried again,
+    they would be there twice. All of them are older than what is kept."""
+    if before is None:
+        return False
+    names = ("received", "rejected", "removed")
+    return any(getattr(before, name) != getattr(after, name) for name in names)

@@ -2,12 +2,14 @@
 
 import re
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from hub.state import AccountRow, State, StateError, copy_state
+from hub.state import AccountRow, Deed, State, StateDamaged, StateError, copy_state, is_behind
 from hub.state.wal import FRAME_HEADER, HEADER
 from tests.state.filled import content, filled
 
@@ -160,3 +162,75 @@ def test_a_copy_that_cannot_be_made_says_why(path: Path, tmp_path: Path) -> None
     with pytest.raises(StateError, match="cannot be copied"):
         copy_state(tmp_path / "none", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_a_file_with_less_than_its_copy_is_behind_it(path: Path) -> None:
+    state, copy = State(path), path.with_name("state.copy")
+    state.open()
+    state.audit.add(Deed(9, "ada", "device.enroll", "pump-9", ""))
+    copy_state(path, copy)
+    assert not is_behind(path)
+    state.close()
+    later = path.read_bytes()
+    filled(path.with_name("older"))
+    path.with_name("older").rename(path)
+    assert is_behind(path), "a deed is in the copy only"
+    copy.write_bytes(b"nothing of worth")
+    assert not is_behind(path)
+    copy.unlink()
+    assert not is_behind(path)
+    path.write_bytes(later)
+
+
+def test_what_failed_commits_leave_behind_the_end_of_the_log_is_no_damage(path: Path) -> None:
+    """A sync fails: the frames stay, and the next commit, if it is shorter, covers some of them only."""
+    killed(path)
+    kept, log, frame = path.parent / "kept", path.with_name(f"{path.name}-wal"), FRAME_HEADER + PAGE
+    good = (kept / log.name).read_bytes()
+    # Frames with the salts of this log, each with a commit, none of which goes on from the one before it.
+    stale = b"".join(good[HEADER + at * frame :][:frame] for at in (9, 7, 5, 3))
+    for behind, commits in ((stale, 1), (good[HEADER + 4 * frame :][: 4 * frame], 2)):
+        shutil.copy(kept / path.name, path)
+        log.write_bytes(good + behind)
+        assert forgotten_of(path) == commits, "those that go on from one another"
+
+
+def forgotten_of(path: Path) -> int:
+    state = State(path)
+    try:
+        state.open()
+        return 1
+    except StateError as error:
+        return int(str(error).split("breaks off ")[1].split()[0])
+    finally:
+        state._database.close()
+
+
+@pytest.mark.parametrize("version", [0, 5, 4 + (1 << 18), -3])
+def test_a_version_that_was_never_written_is_damage(path: Path, version: int) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.commit()
+    with pytest.raises(StateError, match="telemetrio hub restore --state BACKUP"):
+        content(path)
+
+
+def test_what_an_admin_adds_to_the_file_is_no_damage(path: Path) -> None:
+    written = content(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE INDEX mine ON events (time)")
+        connection.execute("ANALYZE")
+        connection.commit()
+    assert content(path) == written
+
+
+def test_an_empty_file_is_a_new_one_only_where_that_may_be(path: Path) -> None:
+    for make in (path.unlink, path.touch):
+        make()
+        with pytest.raises(StateDamaged, match=r"is gone, and with it all tokens\. Stop the hub and put back"):
+            State(path).open(anew=False)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")  # a page of its own, with nothing in it
+    with pytest.raises(StateDamaged, match="it is empty"):
+        State(path).open(anew=False)
+    State(path).open()

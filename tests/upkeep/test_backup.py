@@ -1,5 +1,6 @@
 """Backups: all of them whole or not there at all, and what is put back of one is what was backed up."""
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -18,10 +19,12 @@ from hub.journal.archive import archive_path
 from hub.journal.archiving import archive_segment
 from hub.journal.segments import segment_path, segments
 from hub.ports import InlineWorker
-from hub.state import State, StateDamaged, StateError
-from hub.upkeep import backup as making
+from hub.state import State, StateDamaged, StateError, copy_state, is_behind
+from hub.upkeep import making
 from hub.upkeep import restore as putting
-from hub.upkeep.backup import Made, back_up, back_up_by_hand
+from hub.upkeep.backup import back_up, back_up_by_hand
+from hub.upkeep.collected import Collected, write_collected
+from hub.upkeep.making import Made
 from hub.upkeep.manifest import NAME, BackupError, Manifest, read_manifest
 from hub.upkeep.restore import Restored, restore_all, restore_state
 from tests.state.filled import content, filled
@@ -85,7 +88,11 @@ def backed_up(data: Path, folder: Path, now: int = NOW) -> Made:
 def contents(data: Path) -> dict[str, bytes]:
     """All that is in a backup, by name; of the state file what is read of it."""
     names = [path for path in sorted(data.rglob("*")) if path.is_file() and "state." not in path.name]
-    found = {str(path.relative_to(data)): path.read_bytes() for path in names if path.name not in ("lock", "reserve")}
+    found = {
+        str(path.relative_to(data)): path.read_bytes()
+        for path in names
+        if path.name not in ("lock", "reserve", "restores")
+    }
     return found | {"state": repr(content(data / "state.sqlite")[:2] + content(data / "state.sqlite")[4:-1]).encode()}
 
 
@@ -118,7 +125,7 @@ def test_made_again_only_what_is_new_is_copied(data: Path, folder: Path, tmp_pat
 def test_what_was_collected_leaves_the_backup(data: Path, folder: Path, tmp_path: Path) -> None:
     backed_up(data, folder)
     archive_path(data / "journal", 1).unlink()
-    (data / "journal" / "collected").write_bytes(b"counted")
+    write_collected(data / "journal", DISK, Collected(segments(data / "journal", DISK)[0] - 1))
     backed_up(data, folder)
     assert not archive_path(folder / "journal", 1).exists()
     assert restored(folder, tmp_path / "elsewhere") == contents(data)
@@ -201,14 +208,114 @@ def test_damage_of_the_journal_is_told_and_costs_no_earlier_copy(data: Path, fol
     flipped[400] ^= 1
     path.write_bytes(flipped)
     with pytest.raises(
-        BackupError, match=r"records (\d+)-\1 of the journal are damaged now, and the backup .* has them"
+        BackupError, match=r"records (\d+)-\1 of the journal are damaged now, and the backup .* has more"
     ):
         backed_up(data, folder)
     assert restored(folder, tmp_path / "after") == before
     made = backed_up(data, tmp_path / "other")
-    assert len(made.missing) == 1
-    assert made.missing[0][0] > newest
-    assert backed_up(data, tmp_path / "other").missing == made.missing, "told again, and no reason to refuse"
+    ((first, last),) = made.manifest.missing
+    assert first == last > newest
+    again = backed_up(data, tmp_path / "other").manifest
+    assert again.missing == made.manifest.missing, "told again, and no reason to refuse"
+
+
+def cut_the_newest(data: Path) -> None:
+    newest = segment_path(data / "journal", segments(data / "journal", DISK)[-2])
+    segment_path(data / "journal", segments(data / "journal", DISK)[-1]).unlink()
+    newest.write_bytes(newest.read_bytes()[:600])
+
+
+def lose_the_newest(data: Path) -> None:
+    for first in segments(data / "journal", DISK)[-2:]:
+        segment_path(data / "journal", first).unlink()
+
+
+def lose_the_first(data: Path) -> None:
+    archive_path(data / "journal", 1).unlink()
+
+
+def lose_one_between(data: Path) -> None:
+    archive_path(data / "journal", segments(data / "journal", DISK)[1]).unlink()
+
+
+def lose_the_count(data: Path) -> None:
+    (data / "journal" / "collected").unlink()
+
+
+def flip_the_count(data: Path) -> None:
+    path = data / "journal" / "collected"
+    path.write_bytes(path.read_bytes().replace(b"1", b"2"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (cut_the_newest, True), (lose_the_newest, True), (lose_the_first, True), (lose_one_between, True),
+        (lose_the_count, False), (flip_the_count, False),
+    ],
+)  # fmt: skip
+def test_a_backup_is_not_replaced_by_one_that_has_less(
+    data: Path, folder: Path, tmp_path: Path, damage: Callable[[Path], None], told: bool
+) -> None:
+    if not told:
+        write_collected(data / "journal", DISK, Collected(segments(data / "journal", DISK)[1] - 1))
+        archive_path(data / "journal", 1).unlink()
+    state = State(data / "state.sqlite")
+    state.open()
+    state.cursors.set("account", segments(data / "journal", DISK)[-1])  # as a hub has that has taken in all
+    state.close()
+    backed_up(data, folder)
+    before = restored(folder, tmp_path / "before")
+    damage(data)
+    with pytest.raises(BackupError, match=r"has more: it is left as it was|collected is damaged"):
+        backed_up(data, folder)
+    assert restored(folder, tmp_path / "after") == before
+    if told:
+        assert backed_up(data, tmp_path / "fresh").manifest.missing, "and a fresh one says what it lacks"
+
+
+def test_a_hub_that_was_restored_does_not_replace_the_backups_of_before(
+    data: Path, folder: Path, tmp_path: Path
+) -> None:
+    backed_up(data, folder)
+    append(data, 5)
+    newer = tmp_path / "newer"
+    backed_up(data, newer)
+    other = tmp_path / "other"
+    restore_all(other, folder, NOW)
+    append(other, 50)
+    for old in (folder, newer):
+        wrong(partial(backed_up, other, old), "was restored since the backup .* was made.*: name another folder")
+    backed_up(other, tmp_path / "fresh")
+    backed_up(other, tmp_path / "fresh")
+    assert restored(tmp_path / "fresh", tmp_path / "again") == contents(other)
+
+
+def test_a_damaged_copy_in_a_backup_is_made_again(data: Path, folder: Path, tmp_path: Path) -> None:
+    path = archive_path(folder / "journal", 1)
+    backed_up(data, folder)
+    path.write_bytes(path.read_bytes()[:-9] + b"#" * 9)
+    backed_up(data, folder)
+    assert restored(folder, tmp_path / "elsewhere") == contents(data)
+
+
+def test_a_backup_that_fails_leaves_nothing_behind(
+    data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backed_up(data, folder)
+    names = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    append(data, 5)
+    monkeypatch.setattr(making, "write_manifest", no_space)
+    wrong(lambda: backed_up(data, folder), "No space left on device; the backup that was there is as it was")
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == names
+    monkeypatch.setattr(making, "SPARE", 1 << 60)
+    wrong(
+        lambda: backed_up(data, folder), r"MB are wanted, some of them to stay free, and \d+ MB are there: make space"
+    )
+
+
+def no_space(folder: Path, manifest: Manifest) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.99])
@@ -269,7 +376,7 @@ def test_a_restore_that_was_killed_is_made_again(
             assert restored(folder, place) == want
             assert not (place / "restoring").exists()
     assert contents(place) == want
-    assert (unfinished, at) == (10, 12), "of twelve calls the tenth has the state file come out"
+    assert (unfinished, at) == (11, 13), "of twelve calls the eleventh has the state file come out"
 
 
 @pytest.fixture
@@ -318,7 +425,7 @@ def test_wrong_places_are_told(data: Path, copied: Path, tmp_path: Path) -> None
     (other / "to-my-aunt.txt").touch()
     file.touch()
     wrong(lambda: backed_up(data, other), "is no backup, but has to-my-aunt.txt: name an empty folder")
-    wrong(lambda: backed_up(data, file), "is no backup, but has content: name an empty folder")
+    wrong(lambda: backed_up(data, file), "file is no folder: name one")
     wrong(lambda: backed_up(data, data / "backup"), "name a folder elsewhere")
     wrong(lambda: backed_up(tmp_path / "nowhere", tmp_path / "new"), "no hub has run here; name its settings")
     wrong(lambda: restore_all(tmp_path / "new", other, NOW), "has no backup; 'telemetrio hub backup' makes one")
@@ -333,6 +440,40 @@ def test_wrong_places_are_told(data: Path, copied: Path, tmp_path: Path) -> None
     wrong(lambda: backed_up(data, copied), "log is damaged")
     wrong(lambda: restore_state(data, copied, NOW), "log is damaged")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_journal_without_a_segment_is_told(data: Path, folder: Path) -> None:
+    for path in (data / "journal").iterdir():
+        path.unlink()
+    wrong(lambda: backed_up(data, folder), "has no segment: there is nothing that a hub could be restored from")
+
+
+def test_a_backup_in_the_place_that_is_restored_is_not_touched(data: Path, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    backed_up(data, place / "restoring")
+    wrong(lambda: restore_all(place, place / "restoring", NOW), "is in .*place, which is to be made anew: move it")
+    assert restored(place / "restoring", tmp_path / "elsewhere") == contents(data)
+
+
+def test_an_empty_file_is_no_state_file(data: Path, copied: Path, tmp_path: Path) -> None:
+    before = restored(copied, tmp_path / "before")
+    (data / "state.copy").touch()
+    wrong(lambda: restore_state(data, None, NOW), "state.copy is damaged: it is empty: use another backup")
+    (data / "state.sqlite").write_bytes(b"")
+    wrong(lambda: backed_up(data, copied), "state.sqlite is damaged: it is empty")
+    wrong(lambda: back_up_by_hand(data, copied, "1.0", NOW, lambda done, of: None), "is gone, and with it all tokens")
+    assert restored(copied, tmp_path / "after") == before
+
+
+def test_the_hubs_own_copy_does_not_stand_against_an_older_state_file_that_is_put_back(
+    data: Path, copied: Path
+) -> None:
+    copy_state(data / "state.sqlite", data / "state.copy")
+    assert not is_behind(data / "state.sqlite")
+    restore_state(data, copied, NOW)
+    assert not (data / "state.copy").exists()
+    assert not is_behind(data / "state.sqlite")
+    assert len(list(data.glob("state.sqlite.replaced-*.copy"))) == 1
 
 
 def test_nobody_is_in_the_way_of_another(data: Path, copied: Path) -> None:

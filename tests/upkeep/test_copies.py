@@ -116,3 +116,20 @@ async def test_a_file_that_is_damaged_while_the_hub_runs_is_told_and_the_copy_st
     assert room.copies.problem is not None
     assert "is damaged: a row of audit is not what was written" in room.copies.problem
     assert room.copied() == (0, 0)
+
+
+@pytest.mark.trio
+async def test_a_file_that_somebody_deletes_or_replaces_is_told_at_once(
+    room: Room, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    await room.copies.make()
+    nursery.start_soon(room.copies.run)
+    content = room.state.path.read_bytes()
+    room.state.path.unlink()
+    await seconds(LOOK_SECONDS)
+    assert "was deleted while the hub runs. Stop the hub and put back the copy" in str(room.copies.problem)
+    room.state.path.write_bytes(content)
+    room.state.tokens.replace(TokenRow(b"h" * 32, "admin", "ada", 1))
+    await seconds(LOOK_SECONDS)
+    assert "was replaced by another while the hub runs" in str(room.failures) + str(room.copies.problem)
+    assert room.copied() == (0, 0), "the good copy stays"
