@@ -15,18 +15,25 @@ from tests.client.fakehub import Fails, FakeHub
 
 pytestmark = pytest.mark.trio
 
+LOG = "0123456789abcdef" * 2
+
 
 def proven(journal: Path, **verbs: Any) -> FakeHub:
     """A hub that has nothing, and whose account is past the record that it names."""
     journal.mkdir()
+    (journal.parent / "log").write_text(f"{LOG}\n")
     followers = [{"name": name, "cursor": 5} for name in ("store", "account")]
     return FakeHub(
         verbs={
-            "ledger.pin": {"pin": "a-1", "lsn": 5, "journal": str(journal), "log": "x"},
+            "ledger.pin": pin(journal),
             "ledger.stored": {"lsn": 5, "batches": []}, "ledger": [],
             "status": {"appended": 5, "followers": followers}, "ledger.release": lambda args: args,
         } | verbs
     )  # fmt: skip
+
+
+def pin(journal: Path, log: str = LOG) -> dict[str, Any]:
+    return {"pin": "a-1", "lsn": 5, "journal": str(journal), "log": log}
 
 
 def released(hub: FakeHub) -> list[Any]:
@@ -99,3 +106,11 @@ async def test_a_proof_says_how_many_problems_it_does_not_list(
     assert (ran.code, len(lines)) == (1, min(found, 101))
     assert last in lines[-1]
     assert ("then verify again" in lines[-1]) is (found > 100)
+
+
+async def test_a_journal_of_another_hub_is_not_proven(ask: Ask, place: Path) -> None:
+    fake = proven(place / "journal", **{"ledger.pin": pin(place / "journal", "f" * 32)})
+    ran = await ask(fake, "ledger", "--verify")
+    assert ran.code == 2
+    assert "on the hub's machine: run this there" in ran.err
+    assert released(fake) == ["a-1"]
