@@ -43,19 +43,22 @@ def backup(
 
     clock, number = SystemClock(), version("telemetrio")
     began = clock.monotonic()
+    down = None
     try:
-        made = with_operator(reach.target(), partial(_of_a_running_hub, folder, number))
-    except Unreachable as unreachable:
-        data = settings_of(reach.context().file).data
-        made = back_up_by_hand(data, folder, number, clock.now(), _show)
-        print(file=sys.stderr)
-        say(f"{unreachable}\nthe hub does not run: its files were copied")
-    else:
-        print(file=sys.stderr)
+        try:
+            made = with_operator(reach.target(), partial(_of_a_running_hub, folder, number))
+        except Unreachable as unreachable:
+            down = unreachable
+            made = back_up_by_hand(settings_of(reach.context().file).data, folder, number, clock.now(), _show)
+    finally:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # after the progress
+    if down is not None:
+        say(f"{down}\nthe hub does not run: its files were copied")
     if made.manifest.missing:
         spans = ", ".join(f"{first}-{last}" for first, last in made.manifest.missing)
         say(
-            f"records {spans} are damaged in the journal, and so not in the backup; 'telemetrio hub status' says "
+            f"records {spans} are missing in the journal, and so in the backup; 'telemetrio hub status' says "
             "whether the store has them: then keep a copy of store.duckdb too, made while the hub is stopped"
         )
     write_record(
@@ -141,4 +144,5 @@ async def _of_a_running_hub(folder: Path, version: str, operator: "Operator") ->
 
 
 def _show(done: int, of: int) -> None:
-    print(f"\rsegment {done} of {of}   ", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print(f"\rsegment {done} of {of}   ", end="", file=sys.stderr, flush=True)
