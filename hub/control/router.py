@@ -211,7 +211,8 @@ class Router:
         """Put into the outboxes what is durably `sent`. What an outbox refuses is known not to have left."""
         refused = []
         for info, outbox in outgoing:
-            command = Command(info["id"], info["name"], info["args"], info["expiry"])
+            expiry = outbox.as_told(self._board.deadline(info["id"]))
+            command = Command(info["id"], info["name"], info["args"], expiry)
             if info["id"] in sent and not outbox.offer(command):
                 refused.append(info)
         why = "the link was lost before it left"

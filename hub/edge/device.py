@@ -116,6 +116,7 @@ class DeviceConversation:
         self.device, self.epoch, self.intake = device, welcome.epoch, opening.intake
         if (hello.epoch, hello.log) == (welcome.epoch, welcome.log):
             self._through = welcome.through
+        self.outbox.welcomed(welcome.time)
         displaced = self._rooms.registry.connected(
             device, self.outbox, opening.intake.birth, welcome.epoch, self._visit.address, hello.next, welcome.through,
             first=hello.first, held=welcome.held,

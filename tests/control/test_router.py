@@ -82,6 +82,21 @@ async def test_commands_sent_is_durable_before_the_command_can_leave(autojump_cl
     assert before == ["sent"]
 
 
+@pytest.mark.parametrize("leap", [-3600_000_000, 3600_000_000])
+async def test_commands_expiry_is_told_by_the_hub_time_of_welcome(
+    autojump_clock: MockClock, room: Room, leap: int
+) -> None:
+    async with routing(room):
+        outbox, welcomed = await room.connect(), room.clock.at
+        await trio.sleep(5)
+        room.clock.at += 5_000_000 + leap  # set under the open link
+        await room.router.send("pump-1", "spin", {"speed": 20}, 30, "ada")
+        await settle()
+        [command] = await outbox.take()
+    assert isinstance(command, Command)
+    assert command.expiry == welcomed + 35_000_000
+
+
 async def test_commands_an_absent_device_is_unreachable_at_once(autojump_clock: MockClock, room: Room) -> None:
     outbox = await room.connect()
     room.registry.disconnected("pump-1", outbox, "lost")

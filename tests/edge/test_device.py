@@ -13,8 +13,21 @@ from hub.edge.listener import Limits
 from hub.ingest.ingest import Opening
 from hub.wire.codec import decode_hub, encode
 from hub.wire.errors import CloseCode, RemoteProtocolError
-from hub.wire.messages import OPERATOR_PATH, Bye, Declared, Dropped, Goaway, Hello, HubMessage, Reject, Rejection, Row
+from hub.wire.messages import (
+    OPERATOR_PATH,
+    Bye,
+    Command,
+    Declared,
+    Dropped,
+    Goaway,
+    Hello,
+    HubMessage,
+    Reject,
+    Rejection,
+    Row,
+)
 from hub.wire.session import DeviceSession
+from tests.control.making import StillClock
 from tests.edge.house import METRICS, House, Tank, house, tank
 
 pytestmark = pytest.mark.trio
@@ -81,6 +94,19 @@ async def test_bye_ends_with_1000(tmp_path: Path, autojump_clock: MockClock) -> 
         await trio.sleep(1)  # the journal's group
         assert len(hub.kept) == 1
         assert hub.registry.info("tank-1")["state"] == "offline"
+
+
+async def test_commands_a_clock_that_is_set_under_an_open_link_moves_no_deadline(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    clock = StillClock()
+    async with house(tmp_path, clock=clock) as hub, tank(hub, await hub.token()) as device:
+        assert device.welcome is not None
+        clock.at -= 3600_000_000
+        await hub.rooms.router.send("tank-1", "drain", {"percent": 5}, 30, "ada")
+        command = await device.hear()
+        assert isinstance(command, Command)
+        assert 30_000_000 <= command.expiry - device.welcome.time < 31_000_000
 
 
 def hello(**changed: object) -> Hello:
