@@ -68,7 +68,8 @@ class Router:
         now = self._clock.now()
         left = await self._worker.run(self._state.commands.open)
         for info in left:
-            self._board.enter(info, (info["expiry"] - now) / 1e6)
+            most = info["expiry"] - info["created"]  # also by a clock that was never set
+            self._board.enter(info, min(info["expiry"] - now, most) / 1e6)
         self._loaded = True
         why = "the hub was restarted before it was sent"
         await self._advance([change(info, "unreachable", now, why) for info in left if info["state"] == "queued"])

@@ -262,6 +262,22 @@ async def test_after_a_restart_queued_is_unreachable_and_sent_waits(autojump_clo
         assert room.states(sent["id"]) == ["timed_out"]
 
 
+async def test_commands_a_deadline_over_a_restart_is_no_further_than_it_was(
+    autojump_clock: MockClock, room: Room
+) -> None:
+    async with routing(room):
+        await room.connect()
+        info = await room.router.send("pump-1", "stop", {}, 10, "ada")
+        await settle()
+    room.clock.at = 5_000_000  # the machine came up with a clock that was never set
+    room = await room.restart()
+    async with routing(room):
+        await trio.sleep(9.9)
+        assert room.states(info["id"]) == []
+        await trio.sleep(0.2)
+        assert room.states(info["id"]) == ["timed_out"]
+
+
 async def test_cancelling(autojump_clock: MockClock, room: Room) -> None:
     async with routing(room):
         outbox = await room.connect()
