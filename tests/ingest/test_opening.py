@@ -91,7 +91,15 @@ def test_an_epoch_that_only_the_device_remembers_is_told_as_lost_by_a_restored_h
 def test_a_welcome_holds_so_many_ranges_at_most() -> None:
     made = marks(3, 0, *[(seq, seq) for seq in range(2, 2 * MAX_HELD + 100, 2)])
     found = plan(hello(epoch=3, first=1, next=9999), made, LOG)
-    assert len(found.held) == MAX_HELD
+    assert (len(found.held), len(found.untold), found.double) == (MAX_HELD, 49, 0)
+    assert found.untold[0] == (2 * MAX_HELD + 2, 2 * MAX_HELD + 2)
+
+
+def test_p2_what_a_welcome_into_a_fresh_epoch_has_no_room_for_may_be_double() -> None:
+    made = marks(3, 0, *[(seq, seq) for seq in range(2, 2 * MAX_HELD + 100, 2)])
+    made.give(4, continues=True)
+    found = plan(hello(epoch=3, first=1, next=9999), made, LOG)
+    assert (found.fresh, found.untold, found.double) == ("unconfirmed", (), 9998)
 
 
 @pytest.mark.parametrize(
