@@ -8,6 +8,9 @@ from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.messages import Hello
 
 MAX_NUMBER: Final = 2**53  # epochs and seqs stay whole in every reader of them
+FAR_ABOVE: Final = (
+    2**24
+)  # epochs that a hub may have given since the backup it was restored from: one a minute for 30 years
 MAX_HELD: Final = 1_024  # ranges in a welcome, so that it stays a small frame; a device sends again what is beyond
 LOST: Final = "lost at the hub: acked, but not here any more"
 DROPPED: Final = "not held by the device any more"
@@ -54,7 +57,7 @@ def plan(hello: Hello, marks: DeviceMarks, log: str) -> Plan:
         return Plan("first" if current is None else "null_hello", 0, from_epoch=current)
     if hello.log != log:
         return Plan("other_log", 0, from_epoch=current)
-    if not 1 <= hello.epoch < MAX_NUMBER:
+    if not 1 <= hello.epoch <= marks.highest_epoch + FAR_ABOVE:  # by one lie it would be the last that can be given
         raise RemoteProtocolError(CloseCode.PROTOCOL, f"epoch {hello.epoch} was never given: say hello without one")
     numbering = marks.named(hello.epoch)
     if numbering is None and hello.epoch > marks.highest_epoch:

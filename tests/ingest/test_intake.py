@@ -156,6 +156,14 @@ async def test_p4_dropped_covers_nothing_that_is_here() -> None:
         assert len([entry for entry in await hub.entries() if isinstance(entry, Gap)]) == 1
 
 
+async def test_p1_an_epoch_far_above_what_was_given_costs_the_device_no_epoch() -> None:
+    async with house() as hub:
+        with pytest.raises(RemoteProtocolError, match="say hello without one") as refused:
+            hub.open(epoch=2**53 - 1)
+        assert refused.value.code == CloseCode.PROTOCOL
+        assert hub.open().welcome.epoch == 1
+
+
 async def test_p4_what_hello_shows_to_be_missing_is_recorded_before_welcome() -> None:
     async with house() as hub:
         hub.open().intake.keep(*row(1))
