@@ -121,7 +121,7 @@ async def run_hub(
             core.start_soon(journal.watch)
             core.start_soon(_collect_young)
             await core.start(house.followers.run)
-            core.start_soon(house.router.run)
+            core.start_soon(house.router.run, partial(house.followers.reached, journal.durable, ["control"]))
             core.start_soon(house.registry.run)
             core.start_soon(house.keeper.run)
             core.start_soon(house.damage.run)

@@ -7,13 +7,14 @@ from typing import Final
 
 import trio
 
-from devices.disk.files import BatchFile, Kept, SpoolFiles
+from devices.disk.files import RECORD_BYTES, BatchFile, Kept, SpoolFiles
 from devices.disk.numbers import Numbering
 from devices.line import OVERHEAD_BYTES, Held, Item, Line, Stretch, renumbered
 from hub.ports import Files, Worker
 from hub.wire.ranges import Ranges
 
 RETRY_SECONDS: Final = 1.0  # after the disk has refused
+FILE_BYTES: Final = 512 * 1024  # of a file of batches, or a sixteenth of the whole; what goes when the spool is full
 DAMAGED: Final = "damaged on the device's disk"
 
 log = logging.getLogger("telemetrio.devices")
@@ -22,11 +23,15 @@ log = logging.getLogger("telemetrio.devices")
 class BackedLine(Line):
     """Knows in which file each batch stands, brings batches in from there, and lets those go that stand there."""
 
-    def __init__(self, directory: Path, files: Files, worker: Worker) -> None:
+    def __init__(self, directory: Path, files: Files, worker: Worker, limit: int) -> None:
         super().__init__()
         self.trouble: str | None = None  # what the disk said last, while it refuses
         self._disk = SpoolFiles(directory, files)
         self._worker = worker
+        self._limit = (
+            limit  # bytes of all files of batches; a batch that is larger than what is left of one goes beyond
+        )
+        self._file_bytes = min(limit // 16, FILE_BYTES)
         self._numbering = Numbering()
         self._files: deque[BatchFile] = deque()
         self._given_up: list[BatchFile] = []  # full of holes; removed when these are durable
@@ -110,6 +115,12 @@ class BackedLine(Line):
         self._held = line
         self._weigh()
 
+    def _make_room(self) -> bool:
+        """Give up the oldest files until there is room for another; whether some wait for their removal now."""
+        while self._files and sum(file.size for file in self._files) + self._file_bytes > self._limit:
+            self._give_up(self._files.popleft())
+        return bool(self._given_up)
+
     def _give_up(self, file: BatchFile) -> None:
         """Turn all that is held of the oldest file into a hole."""
         at = 0
@@ -139,6 +150,17 @@ class BackedLine(Line):
                 found.append(item)
         found.reverse()
         return found
+
+    def _for_one_file(self, todo: list[Held]) -> list[Held]:
+        """The oldest of them, as many as the file they go to is to hold: more than one may be written after a disk has
+        refused for a while."""
+        begun = 0 if self._writing is None or self._writing.size >= self._file_bytes else self._writing.size
+        room = self._file_bytes - begun
+        for at, held in enumerate(todo):
+            room -= RECORD_BYTES + len(held.frame or b"")
+            if room < 0:
+                return todo[: max(at, 1)]
+        return todo
 
     def _forget_unwritten(self, most: int) -> int:
         """The disk refuses and memory is full: the oldest of what is in memory only becomes a hole, until the rest has

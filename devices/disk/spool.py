@@ -24,7 +24,6 @@ from hub.wire.ranges import Ranges
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})  # the file ends where it ended before
 DISK_BYTES: Final = 64 * 1024 * 1024  # a row a second for five days
-FILE_BYTES: Final = 512 * 1024  # of a file of batches, or a sixteenth of the whole; what goes when the spool is full
 MEMORY_BYTES: Final = 4 * 1024 * 1024  # of batches that could not be written yet
 WRITE_SECONDS: Final = 0.05  # a batch that is not acked by then is written: what a crash may cost
 ACK_SECONDS: Final = 1.0  # an ack is written by then, and numbers are reserved for what comes next
@@ -39,10 +38,8 @@ class DiskSpool(BackedLine):
     """
 
     def __init__(self, directory: Path, files: Files, worker: Worker, limit: int = DISK_BYTES) -> None:
-        super().__init__(directory, files, worker)
+        super().__init__(directory, files, worker, limit)
         self.found = 0
-        self._limit = limit
-        self._file_bytes = min(limit // 16, FILE_BYTES)
         self._most_unwritten = min(limit, MEMORY_BYTES)
         self._above = Ranges()  # above acked, held by the hub
         self._reserved = 0  # numbers up to it may leave
@@ -97,7 +94,9 @@ class DiskSpool(BackedLine):
         """Write all that is held and let go of the directory. When ``run`` has ended."""
         if self._is_open:
             self._is_open = False
-            await self._write_batches()
+            self._batches_due = trio.current_time()
+            while self._batches_due <= trio.current_time():
+                await self._write_batches()
             await self._write_numbers(last=True)
         await self._worker.run(self._disk.close)
 
@@ -182,6 +181,13 @@ class DiskSpool(BackedLine):
             await self._written.wait()
 
     async def _write_numbers(self, *, last: bool = False) -> None:
+        try:
+            await self._save_numbers(last=last)
+        except OSError as error:
+            self._refused(error)
+
+    async def _save_numbers(self, *, last: bool = False) -> None:
+        """Make the numbers durable, and remove the files that nothing held stands in any more. OSError: tried again."""
         self._numbers_due = math.inf
         changes, generation = self._changes, self._generation
         numbers = self._numbers(self.next - 1 if last else self._reservation())
@@ -190,10 +196,9 @@ class DiskSpool(BackedLine):
             await self._worker.run(self._disk.save_numbers, numbers)
             if done:
                 await self._worker.run(self._disk.remove, [file.name for file in done])
-        except OSError as error:
-            self._refused(error)
+        except OSError:
             self._soon(RETRY_SECONDS)
-            return
+            raise
         self._files = deque(file for file in self._files if file not in done)
         self._given_up = [file for file in self._given_up if file not in done]
         self._obeyed()
@@ -228,9 +233,10 @@ class DiskSpool(BackedLine):
         self._unwritten_bytes = sum(len(held.frame or b"") + OVERHEAD_BYTES for held in todo)
         if not todo:
             return
+        some = self._for_one_file(todo)
         batches = [
             Kept(self._numbering.place(held.seq), held.seq, held.readings or 0, held.at, held.frame or b"")
-            for held in todo
+            for held in some
         ]
         try:
             file = await self._file(batches[0].place)
@@ -243,20 +249,23 @@ class DiskSpool(BackedLine):
             self._batches_due = trio.current_time() + RETRY_SECONDS
             return
         file.last = batches[-1].place
-        for held in todo:
+        for held in some:
             held.file = file
+        if len(some) < len(todo):
+            self._batches_due = trio.current_time()
         self._obeyed()
         self._tell()
 
     async def _file(self, place: int) -> BatchFile:
-        """The file to write to; the oldest are given up where there is no room for another."""
+        """The file to write to. Where there is no room for another, the oldest are given up, and gone before
+        it is made: while no ack comes, nothing else has them removed."""
         if self._writing is None or self._writing.size >= self._file_bytes:
             self._writing = None
             self._let_memory_go()
             if self._files and self._files[-1].ours and not self._files[-1].last:  # nothing in it was ever durable
                 await self._worker.run(self._disk.remove, [self._files.pop().name])
-            while self._files and sum(file.size for file in self._files) + self._file_bytes > self._limit:
-                self._give_up(self._files.popleft())
+            if self._make_room():
+                await self._save_numbers()
             name = await self._worker.run(self._disk.begin_batches, place)
             self._writing = BatchFile(name, ours=True)
             self._files.append(self._writing)

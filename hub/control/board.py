@@ -17,6 +17,7 @@ class OpenCommand:
     """A command that is not over, as it was last shown."""
 
     info: CommandInfo
+    deadline: float  # on trio's clock
     watchers: list[Watch] = field(default_factory=list)
 
 
@@ -35,15 +36,21 @@ class Board:
     def enter(self, info: CommandInfo, seconds: float, watch: Watch | None = None) -> None:
         """A command that ends in ``seconds``."""
         id = info["id"]
-        self._open[id] = OpenCommand(info, [] if watch is None else [watch])
+        deadline = trio.current_time() + seconds
+        self._open[id] = OpenCommand(info, deadline, [] if watch is None else [watch])
         if info["state"] == "queued":
             self._queued[id] = None
         self.count(info["device"], 1)
-        heappush(self._deadlines, (trio.current_time() + seconds, id))
+        heappush(self._deadlines, (deadline, id))
 
     def get(self, id: str) -> CommandInfo | None:
         entry = self._open.get(id)
         return None if entry is None else entry.info
+
+    def deadline(self, id: str) -> float:
+        """When it ends, on trio's clock; now, where it is not on the board."""
+        entry = self._open.get(id)
+        return trio.current_time() if entry is None else entry.deadline
 
     def changed(self, info: CommandInfo) -> list[Watch]:
         """It has changed; who watches it. A command that is over leaves the board."""

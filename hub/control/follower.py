@@ -62,7 +62,7 @@ class ControlFollower:
             for kept in found:
                 device, body = kept.birth.device, kept.body
                 if type(body) is Result and body.state in DEVICE_STATES:
-                    changes.append(Change(body.id, device, body.state, body.value, now))
+                    changes.append(Change(body.id, device, body.state, body.value, now, heard=kept.received))
                 elif type(body) is Reported:
                     self._state.twins.report(device, body.properties)
                 elif type(body) is Event:

@@ -26,7 +26,7 @@ class Closing(Exception):
 class DeviceOutbox:
     """Acks coalesce to the newest; the rest goes in order, bounded by count and bytes. One task takes."""
 
-    __slots__ = ("_ack", "_bytes", "_closing", "_queue", "_waiting")
+    __slots__ = ("_ack", "_bytes", "_closing", "_queue", "_time", "_waiting")
 
     def __init__(self) -> None:
         self._ack: tuple[int, Window] | None = None
@@ -34,6 +34,17 @@ class DeviceOutbox:
         self._bytes = 0
         self._closing: Closing | None = None
         self._waiting: trio.Event | None = None
+        self._time = (0, 0.0)  # the hub's time as welcome told it, and when that was on trio's clock
+
+    def welcomed(self, time: int) -> None:
+        """The welcome of this link says that it is ``time`` now (us): whatever becomes of the hub's clock, the device
+        judges deadlines by that and a monotonic clock of its own."""
+        self._time = (time, trio.current_time())
+
+    def as_told(self, at: float) -> int:
+        """What time (us) the device takes it to be at ``at`` (trio's clock)."""
+        time, then = self._time
+        return time + round((at - then) * 1e6)
 
     def __len__(self) -> int:
         """Messages that wait, an ack apart."""

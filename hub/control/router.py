@@ -4,7 +4,7 @@ What is in an outbox may leave at any moment, so `sent` is durable before a comm
 once. All changes of state are decided in the state file, by its table; the router asks, and shows what came of it.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
@@ -24,6 +24,7 @@ from hub.wire.shapes import CommandInfo
 ID_BYTES: Final = 8  # as hex; unique in one state file, whose key refuses a second one
 LIST_LIMIT: Final = 10_000  # commands in one answer
 FULL_SECONDS: Final = 0.1  # until an outbox without room is looked at again
+CATCH_UP_SECONDS: Final = 5.0  # at the start; an answer that is taken later overwrites
 RETRY_SECONDS: Final = (0.1, 5.0)  # first and longest wait after the state file refused
 
 Infos: TypeAlias = list[CommandInfo]
@@ -67,7 +68,8 @@ class Router:
         now = self._clock.now()
         left = await self._worker.run(self._state.commands.open)
         for info in left:
-            self._board.enter(info, (info["expiry"] - now) / 1e6)
+            most = info["expiry"] - info["created"]  # also by a clock that was never set
+            self._board.enter(info, min(info["expiry"] - now, most) / 1e6)
         self._loaded = True
         why = "the hub was restarted before it was sent"
         await self._advance([change(info, "unreachable", now, why) for info in left if info["state"] == "queued"])
@@ -168,8 +170,12 @@ class Router:
                 watch(info)
             self._show(info)
 
-    async def run(self) -> None:
-        """Send what is queued, keep deadlines, write what devices say; never ends."""
+    async def run(self, caught_up: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Send what is queued, keep deadlines, write what devices say; never ends. Begins when ``caught_up`` returns:
+        among what had come before the hub's start may be the answer to a command whose deadline has passed since."""
+        if caught_up is not None:
+            with trio.move_on_after(CATCH_UP_SECONDS):
+                await caught_up()
         wait = RETRY_SECONDS[0]
         while True:
             try:
@@ -211,7 +217,8 @@ class Router:
         """Put into the outboxes what is durably `sent`. What an outbox refuses is known not to have left."""
         refused = []
         for info, outbox in outgoing:
-            command = Command(info["id"], info["name"], info["args"], info["expiry"])
+            expiry = outbox.as_told(self._board.deadline(info["id"]))
+            command = Command(info["id"], info["name"], info["args"], expiry)
             if info["id"] in sent and not outbox.offer(command):
                 refused.append(info)
         why = "the link was lost before it left"

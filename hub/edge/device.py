@@ -39,6 +39,7 @@ class DeviceConversation:
         self._counted = ""  # the device whose connect counts as one of too many, unless the hub is to blame for its end
         self.epoch = 0
         self._through = 0  # highest that welcome or an ack has said in that epoch
+        self._settled = 0  # highest that is durable there
         self.intake: Intake | None = None
         self._ending: Ending | None = None
         self._reading = trio.CancelScope()
@@ -96,7 +97,7 @@ class DeviceConversation:
         if scope.cancelled_caught:
             await self._goaway(OVERLOAD_SECONDS, "the hub cannot write its journal")
             raise RemoteProtocolError(CloseCode.OVERLOAD, "the hub cannot write its journal; come back later")
-        self._session.welcome(opening.welcome)
+        self._session.welcome(opening.welcome, opening.untold)
         await self._link.send([encode(opening.welcome)])
         self._link.open()
 
@@ -116,9 +117,10 @@ class DeviceConversation:
         self.device, self.epoch, self.intake = device, welcome.epoch, opening.intake
         if (hello.epoch, hello.log) == (welcome.epoch, welcome.log):
             self._through = welcome.through
+        self.outbox.welcomed(welcome.time)
         displaced = self._rooms.registry.connected(
             device, self.outbox, opening.intake.birth, welcome.epoch, self._visit.address, hello.next, welcome.through,
-            first=hello.first, held=welcome.held,
+            first=hello.first, held=(*welcome.held, *opening.untold),
         )  # fmt: skip
         old = self._desk.here.get(device)
         self._desk.here[device] = self
@@ -147,7 +149,13 @@ class DeviceConversation:
             self._desk.watch.remove(self._link)
 
     def settled(self, through: int) -> None:
-        """Durable up to ``through``: ack it, unless ``welcome`` or an earlier ack has said more."""
+        """Durable up to ``through``: ack it, unless ``welcome`` or an earlier ack has said more, and as far as the
+        device knows that it is here."""
+        self._settled = max(self._settled, through)
+        self._ack()
+
+    def _ack(self) -> None:
+        through = min(self._settled, self._session.known)
         if self.intake is not None and through > self._through:
             self._through = through
             self.outbox.ack(through, self.intake.window)
@@ -189,6 +197,8 @@ class DeviceConversation:
                     self.intake.duplicate(message.seq, frame)  # type: ignore[union-attr, arg-type]
                 elif self._other(message):
                     return
+            if self._settled > self._through:  # what has come now was here, and welcome had no room for it
+                self._ack()
             if self._sample is None:
                 self._sample = (self._session.expected - 1, trio.current_time())
 

@@ -31,6 +31,7 @@ class Opening:
     welcome: Welcome
     lsn: int
     intake: Intake
+    untold: tuple[tuple[int, int], ...] = ()  # ranges that are here above ``welcome.held``, which has no room for them
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Ingest:
         welcome = Welcome(
             numbering.epoch, todo.through, todo.held, window, self._frame, self._idle, now, self._log
         )  # fmt: skip
-        return Opening(welcome, marks.lsn, intake)
+        return Opening(welcome, marks.lsn, intake, todo.untold)
 
     def _number(self, device: str, marks: DeviceMarks, hello: Hello, todo: Plan) -> Numbering:
         """Record what ``todo`` says; the numbering that the device goes on in."""

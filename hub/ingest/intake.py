@@ -85,7 +85,7 @@ class Intake:
                 verdict = rewound(verdict)
         before = numbering.rows
         lsn = journal.appended + 1
-        through = seq if not numbering.held else self._through(seq)
+        through = seq if not numbering.held else numbering.held.next_free(seq + 1) - 1
         kept: Kept = _new(
             Kept,
             (lsn, self.birth, self.epoch, seq, received, base, before, verdict, batch, len(frame), through),
@@ -152,11 +152,11 @@ class Intake:
         if self._marks.generation != self._generation:
             raise self._superseded()
         numbering = self._numbering
-        if dropped.first != numbering.prefix + 1:
+        if dropped.first > numbering.prefix + 1:
             raise self._jump(dropped.first)
-        here = numbering.held
+        here, first = numbering.held, max(dropped.first, numbering.prefix + 1)
         whole = [(dropped.first, dropped.last)]
-        missing = here.missing(dropped.first, dropped.last).pairs() if here else whole
+        missing = here.missing(first, dropped.last).pairs()
         for first, last in missing:
             readings = dropped.readings if missing == whole else None  # how they are spread, nobody can tell
             self._ingest.gap(self.device, self.epoch, Dropped(first, last, readings, dropped.reason), lost=False)
@@ -168,13 +168,6 @@ class Intake:
             credit, lsn, durable = self._ingest.credit, self._marks.lsn, self._journal.durable
             credit.durable(durable)
             credit.release(self.window, lsn, sent if lsn > durable else 0)
-
-    def _through(self, seq: int) -> int:
-        """The prefix once ``seq`` is settled."""
-        for first, last in self._numbering.held:
-            if first <= seq + 1 <= last:
-                return last
-        return seq
 
     def _superseded(self) -> Superseded:
         return Superseded(f"another link of {self.device} has taken over")

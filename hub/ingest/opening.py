@@ -8,7 +8,10 @@ from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.messages import Hello
 
 MAX_NUMBER: Final = 2**53  # epochs and seqs stay whole in every reader of them
-MAX_HELD: Final = 1_024  # ranges in a welcome, so that it stays a small frame; beyond it a device resends some
+FAR_ABOVE: Final = (
+    2**24
+)  # epochs that a hub may have given since the backup it was restored from: one a minute for 30 years
+MAX_HELD: Final = 1_024  # ranges in a welcome, so that it stays a small frame; a device sends again what is beyond
 LOST: Final = "lost at the hub: acked, but not here any more"
 DROPPED: Final = "not held by the device any more"
 
@@ -27,7 +30,9 @@ class Plan:
     """What to do with a hello. ``fresh``: why a fresh epoch is given, null when the named one goes on.
 
     ``from_epoch``: the epoch whose numbers go on in the fresh one. ``through`` and ``held`` are of the epoch named,
-    after ``missing`` has been recorded there. ``next``: where the numbers of ``from_epoch`` end, null when unknown.
+    after ``missing`` has been recorded there; ``untold`` is here, too, above ``held``, which has no room for it.
+    ``next``: where the numbers of ``from_epoch`` end, null when unknown. What is numbered up to ``double`` in the fresh
+    epoch may be here already.
     """
 
     fresh: str | None
@@ -37,6 +42,7 @@ class Plan:
     from_epoch: int | None = None
     next: int | None = None
     double: int = 0
+    untold: tuple[tuple[int, int], ...] = ()
 
 
 def plan(hello: Hello, marks: DeviceMarks, log: str) -> Plan:
@@ -51,7 +57,7 @@ def plan(hello: Hello, marks: DeviceMarks, log: str) -> Plan:
         return Plan("first" if current is None else "null_hello", 0, from_epoch=current)
     if hello.log != log:
         return Plan("other_log", 0, from_epoch=current)
-    if not 1 <= hello.epoch < MAX_NUMBER:
+    if not 1 <= hello.epoch <= marks.highest_epoch + FAR_ABOVE:  # by one lie it would be the last that can be given
         raise RemoteProtocolError(CloseCode.PROTOCOL, f"epoch {hello.epoch} was never given: say hello without one")
     numbering = marks.named(hello.epoch)
     if numbering is None and hello.epoch > marks.highest_epoch:
@@ -75,4 +81,6 @@ def _continued(hello: Hello, numbering: Numbering, fresh: str | None) -> Plan:
     settled.add(1, hello.first - 1)
     held = settled.pairs()
     through = held.pop(0)[1] if 1 in settled else 0
-    return Plan(fresh, through, tuple(held[:MAX_HELD]), missing, hello.epoch, hello.next)
+    told, untold = tuple(held[:MAX_HELD]), tuple(held[MAX_HELD:])
+    double = hello.next - hello.first if fresh and untold else 0
+    return Plan(fresh, through, told, missing, hello.epoch, hello.next, double, () if fresh else untold)

@@ -35,6 +35,7 @@ class Change(NamedTuple):
     value: Plain
     at: int
     only_from: str | None = None  # holds only while the command is in this state
+    heard: int | None = None  # when the hub got it, where that was before ``at``
 
 
 class Commands:
@@ -63,7 +64,7 @@ class Commands:
         """Apply what the table allows, in order and in one transaction; the commands that changed, as they are after.
 
         What it does not allow changes nothing: a second copy of a result, a word about a command that is over, an
-        answer from a device that was not asked.
+        answer from a device that was not asked. An answer is late when the hub got it after the deadline.
         """
         changed: list[CommandInfo] = []
         with self._database.transaction():
@@ -75,7 +76,7 @@ class Commands:
                     continue
                 if change.only_from not in (None, info["state"]):
                     continue
-                info["late"] = info["state"] == "timed_out"
+                info["late"] = info["state"] == "timed_out" and _was_late(info, change)
                 info["state"], info["value"], info["changed"] = change.state, change.value, change.at
                 self._database.write(
                     "UPDATE commands SET state = ?, value = ?, late = ?, changed = ? WHERE id = ?",
@@ -108,6 +109,13 @@ class Commands:
                 limit,
             ),
         )
+
+
+def _was_late(info: CommandInfo, answer: Change) -> bool:
+    """Did the answer to a command that has timed out come too late, or was it only taken too late? Where the clock was
+    set back meanwhile, its deadline was when it was found to have timed out."""
+    heard = answer.at if answer.heard is None else answer.heard
+    return heard >= min(info["expiry"], info["changed"])
 
 
 def is_final(state: str) -> bool:

@@ -99,7 +99,7 @@ class DeviceSession:
         self._allowance = Allowance(welcome.window)
         self._held = Ranges() if fresh else Ranges(welcome.held)
         self.through = 0 if fresh else welcome.through
-        self.expected = self._free(self.through + 1)
+        self.expected = self._held.next_free(self.through + 1)
         if fresh:
             self.next = 1
 
@@ -108,13 +108,6 @@ class DeviceSession:
             raise _refused(f"ack {ack.through} is not between {self.through} and {self.next - 1}")
         self.through = ack.through
         self._allowance.settle(ack.through, ack.window)
-
-    def _free(self, seq: int) -> int:
-        """The first number from ``seq`` up that is not held."""
-        for first, last in self._held:
-            if first <= seq <= last:
-                return last + 1
-        return seq
 
     def may_send(self, size: int) -> bool:
         """Whether the credit allows a numbered batch, or a ``dropped``, of ``size`` bytes now."""
@@ -144,7 +137,7 @@ class DeviceSession:
         self._advance(through)
 
     def _advance(self, seq: int) -> None:
-        self.expected = self._free(seq + 1)
+        self.expected = self._held.next_free(seq + 1)
         self.next = max(self.next, self.expected)
 
     def bye(self, reason: str) -> Bye:

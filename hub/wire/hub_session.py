@@ -1,5 +1,6 @@
 """The hub's end of a device link."""
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
@@ -38,13 +39,14 @@ _FRESH: Final = Step.FRESH
 class HubSession:
     """What the hub lets a device say on one link. ``expected`` is the seq of the next fresh batch."""
 
-    __slots__ = ("_acked", "_allowance", "_frame", "_held", "_hello", "_last", "expected", "state")
+    __slots__ = ("_acked", "_allowance", "_frame", "_held", "_hello", "_last", "_untold", "expected", "state")
 
     def __init__(self) -> None:
         self.state = State.OPENING
         self.expected = 1
         self._hello: Hello | None = None
         self._held = Ranges()  # settled above ``through`` when welcomed
+        self._untold = Ranges()  # what of it welcome had no room for: it may come, and is a duplicate
         self._last = 0  # highest seq heard on this link
         self._acked = 0
         self._frame = 0
@@ -72,14 +74,14 @@ class HubSession:
     def _batch(self, seq: int, size: int) -> Step:
         if seq == self.expected:
             step = _FRESH
-        elif self._last < seq < self.expected:  # all that is below and was not heard here, welcome called settled
+        elif self._last < seq < self.expected:  # all that is below and was not heard here, was settled when welcomed
             step = Step.DUPLICATE
         else:
             raise self._jump(f"seq {seq}")
         self._spend(seq, size)
         self._last = seq
         if step is _FRESH:
-            self.expected = self._free(seq + 1) if self._held else seq + 1
+            self.expected = self._held.next_free(seq + 1) if self._held else seq + 1
         return step
 
     def _spend(self, seq: int, size: int) -> None:
@@ -103,25 +105,19 @@ class HubSession:
 
     def _drop(self, dropped: Dropped, size: int) -> None:
         """Its record waits for the disk as a batch's does, so it needs credit as one."""
-        if dropped.first != self.expected:
+        if dropped.first != self.expected and not (self._last < dropped.first and dropped.first in self._untold):
             raise self._jump(f"dropped from {dropped.first}")
         self._spend(dropped.last, size)
         self._last = dropped.last
-        self.expected = self._free(dropped.last + 1)
+        self.expected = max(self.expected, self._held.next_free(dropped.last + 1))
 
     def _jump(self, came: str) -> RemoteProtocolError:
         return RemoteProtocolError(CloseCode.SEQ_JUMP, f"expected seq {self.expected}, not {came}")
 
-    def _free(self, seq: int) -> int:
-        """The first number from ``seq`` up that is not held."""
-        for first, last in self._held:
-            if first <= seq <= last:
-                return last + 1
-        return seq
-
-    def welcome(self, welcome: Welcome) -> None:
+    def welcome(self, welcome: Welcome, untold: Iterable[tuple[int, int]] = ()) -> None:
         """The hub is about to say this; LocalProtocolError unless it is deciding on a hello. Where the epoch is the one
-        that hello named, numbering goes on above ``through`` and ``held``; a fresh one starts at 1 (P2)."""
+        that hello named, numbering goes on above ``through`` and ``held``; a fresh one starts at 1 (P2). ``untold``:
+        what is settled above ``held``, which has no room for it."""
         after = HUB_TRANSITIONS[self.state].get(Welcome)
         hello = self._hello
         if after is None or hello is None:
@@ -131,8 +127,15 @@ class HubSession:
         self._allowance = Allowance(welcome.window)
         if (hello.epoch, hello.log) == (welcome.epoch, welcome.log):
             self._acked = welcome.through
-            self._held = Ranges(welcome.held)
-            self.expected = self._free(welcome.through + 1)
+            self._untold = Ranges(untold)
+            self._held = Ranges([*welcome.held, *self._untold])
+            self.expected = self._held.next_free(welcome.through + 1)
+
+    @property
+    def known(self) -> int:
+        """Up to here the device has spoken on this link, or was told what is settled: no ack goes beyond it."""
+        last = max(self._last, self._acked)
+        return last if last + 1 in self._untold else self._held.next_free(last + 1) - 1
 
     def acked(self, through: int, window: Window) -> None:
         """The hub is about to say this ack: frees credit. LocalProtocolError before welcome, and for an ack that takes

@@ -13,7 +13,7 @@ from hub.wire.typed_arrays import TypedArrayError, from_tag
 M = TypeVar("M")
 Make: TypeAlias = Callable[[list[Any]], Any]
 
-MAX_HELD: Final = 4_096  # ranges in a welcome; a device that holds more holes than that resends some
+MAX_HELD: Final = 4_096  # ranges in a welcome that a device can read; the hub tells fewer
 MAX_REJECTIONS: Final = 32  # entries in a reject: it is advice, quarantine holds the truth
 MAX_PATTERNS: Final = 1_024  # globs in a subscription
 

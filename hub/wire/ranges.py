@@ -45,6 +45,11 @@ class Ranges:
     def highest(self) -> int | None:
         return self._pairs[-1][1] if self._pairs else None
 
+    def next_free(self, number: int) -> int:
+        """The first number from ``number`` up that is not in the set."""
+        at = bisect_left(self._pairs, (number + 1,)) - 1
+        return self._pairs[at][1] + 1 if at >= 0 and self._pairs[at][1] >= number else number
+
     def pairs(self) -> list[tuple[int, int]]:
         """A copy, for the wire and for records."""
         return list(self._pairs)

@@ -107,6 +107,7 @@ class Room:
         if device not in self.registry:
             await self.registry.enroll(device, {}, "test")
         outbox = DeviceOutbox()
+        outbox.welcomed(self.clock.at)
         self.registry.connected(device, outbox, birth(device), epoch, "10.0.0.9", next, through, first=first, held=held)
         return outbox
 

@@ -36,13 +36,15 @@ def says(id: str, state: str, value: Plain = None, seq: int | None = None) -> Re
     return Result(seq, id, state, value)
 
 
-async def journaled(room: Room, *bodies: Batch, first: int = 1, device: str = "pump-1") -> None:
-    """These have come to the control follower."""
+async def journaled(
+    room: Room, *bodies: Batch, first: int = 1, device: str = "pump-1", received: int | None = None
+) -> None:
+    """These have come to the control follower; ``received`` now, or before."""
+    at = room.clock.at if received is None else received
     follower = ControlFollower(room.state, room.worker, room.clock, room.router)
     await follower.start()
     kepts = [
-        Kept(first + n, birth(device), 1, first + n, room.clock.at, 0, 0, NOTHING, body, 60, 0)
-        for n, body in enumerate(bodies)
+        Kept(first + n, birth(device), 1, first + n, at, 0, 0, NOTHING, body, 60, 0) for n, body in enumerate(bodies)
     ]
     await follower.take(kepts, kepts[-1].lsn)
 
@@ -82,6 +84,21 @@ async def test_commands_sent_is_durable_before_the_command_can_leave(autojump_cl
     assert before == ["sent"]
 
 
+@pytest.mark.parametrize("leap", [-3600_000_000, 3600_000_000])
+async def test_commands_expiry_is_told_by_the_hub_time_of_welcome(
+    autojump_clock: MockClock, room: Room, leap: int
+) -> None:
+    async with routing(room):
+        outbox, welcomed = await room.connect(), room.clock.at
+        await trio.sleep(5)
+        room.clock.at += 5_000_000 + leap  # set under the open link
+        await room.router.send("pump-1", "spin", {"speed": 20}, 30, "ada")
+        await settle()
+        [command] = await outbox.take()
+    assert isinstance(command, Command)
+    assert command.expiry == welcomed + 35_000_000
+
+
 async def test_commands_an_absent_device_is_unreachable_at_once(autojump_clock: MockClock, room: Room) -> None:
     outbox = await room.connect()
     room.registry.disconnected("pump-1", outbox, "lost")
@@ -106,6 +123,58 @@ async def test_commands_no_answer_is_timed_out_and_a_late_one_overwrites(autojum
     late = await room.router.show(info["id"])
     assert (late["state"], late["late"], late["value"]) == ("failed", True, "stuck")
     assert room.shown[-1] == late
+
+
+async def test_commands_an_answer_that_came_in_time_is_not_late_however_late_it_is_taken(
+    autojump_clock: MockClock, room: Room
+) -> None:
+    async with routing(room):
+        await room.connect()
+        info = await room.router.send("pump-1", "stop", {}, 10, "ada")
+        await settle()
+    received = room.clock.at + 1_000_000  # in the journal, and the hub is killed before it is taken
+    room.clock.at += 60_000_000
+    room = await room.restart()
+    async with routing(room):
+        await settle()
+        assert room.states(info["id"]) == ["timed_out"]
+        await journaled(room, says(info["id"], "succeeded", 1, seq=1), received=received)
+    taken = await room.router.show(info["id"])
+    assert (taken["state"], taken["late"], taken["changed"]) == ("succeeded", False, room.clock.at)
+
+
+async def test_commands_no_deadline_falls_due_before_what_had_come_is_taken(
+    autojump_clock: MockClock, room: Room
+) -> None:
+    async with routing(room):
+        await room.connect()
+        info = await room.router.send("pump-1", "stop", {}, 10, "ada")
+        await settle()
+    received = room.clock.at + 1_000_000
+    room.clock.at += 60_000_000
+    room = await room.restart()
+    taken = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(room.router.run, taken.wait)
+        await settle()
+        await journaled(room, says(info["id"], "succeeded", 1, seq=1), received=received)
+        taken.set()
+        await settle()
+        nursery.cancel_scope.cancel()
+    assert room.states(info["id"]) == ["succeeded"]
+
+
+async def test_commands_a_late_answer_is_late_also_where_the_clock_was_set_back(
+    autojump_clock: MockClock, room: Room
+) -> None:
+    async with routing(room):
+        await room.connect()
+        info = await room.router.send("pump-1", "stop", {}, 10, "ada")
+        room.clock.at -= 3600_000_000
+        await trio.sleep(11)
+        room.clock.at += 11_000_000
+        await journaled(room, says(info["id"], "succeeded", 1, seq=1))
+    assert (await room.router.show(info["id"]))["late"]
 
 
 async def test_p12_the_numbered_copy_of_a_result_changes_nothing(autojump_clock: MockClock, room: Room) -> None:
@@ -191,6 +260,22 @@ async def test_after_a_restart_queued_is_unreachable_and_sent_waits(autojump_clo
         assert room.states(sent["id"]) == []
         await trio.sleep(0.2)
         assert room.states(sent["id"]) == ["timed_out"]
+
+
+async def test_commands_a_deadline_over_a_restart_is_no_further_than_it_was(
+    autojump_clock: MockClock, room: Room
+) -> None:
+    async with routing(room):
+        await room.connect()
+        info = await room.router.send("pump-1", "stop", {}, 10, "ada")
+        await settle()
+    room.clock.at = 5_000_000  # the machine came up with a clock that was never set
+    room = await room.restart()
+    async with routing(room):
+        await trio.sleep(9.9)
+        assert room.states(info["id"]) == []
+        await trio.sleep(0.2)
+        assert room.states(info["id"]) == ["timed_out"]
 
 
 async def test_cancelling(autojump_clock: MockClock, room: Room) -> None:

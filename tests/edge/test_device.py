@@ -13,8 +13,21 @@ from hub.edge.listener import Limits
 from hub.ingest.ingest import Opening
 from hub.wire.codec import decode_hub, encode
 from hub.wire.errors import CloseCode, RemoteProtocolError
-from hub.wire.messages import OPERATOR_PATH, Bye, Declared, Dropped, Goaway, Hello, HubMessage, Reject, Rejection, Row
+from hub.wire.messages import (
+    OPERATOR_PATH,
+    Bye,
+    Command,
+    Declared,
+    Dropped,
+    Goaway,
+    Hello,
+    HubMessage,
+    Reject,
+    Rejection,
+    Row,
+)
 from hub.wire.session import DeviceSession
+from tests.control.making import StillClock
 from tests.edge.house import METRICS, House, Tank, house, tank
 
 pytestmark = pytest.mark.trio
@@ -53,6 +66,37 @@ async def test_p4_a_reconnect_goes_on_above_what_is_here(tmp_path: Path, autojum
         assert [kept.seq for kept in hub.kept] == list(range(1, 16))
 
 
+async def test_p4_a_device_may_send_again_what_is_here_and_has_no_room_in_welcome(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.ingest.opening.MAX_HELD", 2)
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        async with tank(hub, token) as first:
+            frames = [first.row() for _ in range(9)]
+            for frame in frames:
+                await first.socket.send(frame)
+            await first.acked()
+            epoch, log = first.session.epoch, first.session.log
+        numbering = hub.ingest.marks.of("tank-1").current
+        assert numbering is not None
+        numbering.prefix = 0  # as after damage of every other record
+        for seq in (2, 4, 6, 8):
+            numbering.settle(seq, seq)
+        async with tank(hub, token, DeviceSession(epoch, log, 0, 1, 10)) as again:
+            assert again.welcome is not None
+            assert again.welcome.held == ((2, 2), (4, 4))
+            acks = []
+            for seq in (1, 3, 5, 6, 7, 8, 9):
+                again.session.sent(seq, len(frames[seq - 1]))
+                await again.socket.send(frames[seq - 1])
+                await again.hear()
+                acks.append(again.session.through)
+        assert acks == [2, 4, 5, 6, 7, 8, 9], "no ack covers what the device has neither sent nor been told"
+        assert [kept.seq for kept in hub.kept[9:]] == [1, 3, 5, 7, 9]
+        assert hub.ingest.duplicates == 2
+
+
 async def test_p4_duplicates_are_counted_and_dropped_numbers_are_a_gap(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
@@ -81,6 +125,19 @@ async def test_bye_ends_with_1000(tmp_path: Path, autojump_clock: MockClock) -> 
         await trio.sleep(1)  # the journal's group
         assert len(hub.kept) == 1
         assert hub.registry.info("tank-1")["state"] == "offline"
+
+
+async def test_commands_a_clock_that_is_set_under_an_open_link_moves_no_deadline(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    clock = StillClock()
+    async with house(tmp_path, clock=clock) as hub, tank(hub, await hub.token()) as device:
+        assert device.welcome is not None
+        clock.at -= 3600_000_000
+        await hub.rooms.router.send("tank-1", "drain", {"percent": 5}, 30, "ada")
+        command = await device.hear()
+        assert isinstance(command, Command)
+        assert 30_000_000 <= command.expiry - device.welcome.time < 31_000_000
 
 
 def hello(**changed: object) -> Hello:

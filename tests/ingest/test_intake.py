@@ -143,6 +143,27 @@ async def test_p4_dropped_numbers_are_a_gap_and_the_next_one_follows() -> None:
         assert (gap.epoch, gap.dropped, gap.lost) == (1, Dropped(1, 4, 12, "spool full"), False)
 
 
+async def test_p4_dropped_covers_nothing_that_is_here() -> None:
+    async with house() as hub:
+        intake = hub.open().intake
+        intake.keep(*row(1))
+        hub.marks.of("device").current.settle(3, 4)  # type: ignore[union-attr]
+        intake.keep(*row(2))
+        intake.gap(Dropped(3, 6, 12, "spool full"))
+        gap = next(entry for entry in await hub.entries() if isinstance(entry, Gap))
+        assert gap.dropped == Dropped(5, 6, None, "spool full")
+        intake.gap(Dropped(5, 6, None, "spool full"))
+        assert len([entry for entry in await hub.entries() if isinstance(entry, Gap)]) == 1
+
+
+async def test_p1_an_epoch_far_above_what_was_given_costs_the_device_no_epoch() -> None:
+    async with house() as hub:
+        with pytest.raises(RemoteProtocolError, match="say hello without one") as refused:
+            hub.open(epoch=2**53 - 1)
+        assert refused.value.code == CloseCode.PROTOCOL
+        assert hub.open().welcome.epoch == 1
+
+
 async def test_p4_what_hello_shows_to_be_missing_is_recorded_before_welcome() -> None:
     async with house() as hub:
         hub.open().intake.keep(*row(1))

@@ -3,7 +3,7 @@
 import pytest
 
 from hub.ingest.numbering import DeviceMarks
-from hub.ingest.opening import MAX_HELD, Missing, Plan, plan
+from hub.ingest.opening import FAR_ABOVE, MAX_HELD, Missing, Plan, plan
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from tests.ingest.house import LOG, hello
 
@@ -88,17 +88,31 @@ def test_an_epoch_that_only_the_device_remembers_is_told_as_lost_by_a_restored_h
     assert found == Plan("restored", 30, (), [Missing(1, 30, True)], 9, 40)
 
 
+def test_p1_a_restored_hub_goes_on_above_what_it_may_have_given() -> None:
+    found = plan(hello(epoch=3 + FAR_ABOVE, acked=3, first=4, next=4), marks(3, 10), LOG)
+    assert found.fresh == "restored"
+
+
 def test_a_welcome_holds_so_many_ranges_at_most() -> None:
     made = marks(3, 0, *[(seq, seq) for seq in range(2, 2 * MAX_HELD + 100, 2)])
     found = plan(hello(epoch=3, first=1, next=9999), made, LOG)
-    assert len(found.held) == MAX_HELD
+    assert (len(found.held), len(found.untold), found.double) == (MAX_HELD, 49, 0)
+    assert found.untold[0] == (2 * MAX_HELD + 2, 2 * MAX_HELD + 2)
+
+
+def test_p2_what_a_welcome_into_a_fresh_epoch_has_no_room_for_may_be_double() -> None:
+    made = marks(3, 0, *[(seq, seq) for seq in range(2, 2 * MAX_HELD + 100, 2)])
+    made.give(4, continues=True)
+    found = plan(hello(epoch=3, first=1, next=9999), made, LOG)
+    assert (found.fresh, found.untold, found.double) == ("unconfirmed", (), 9998)
 
 
 @pytest.mark.parametrize(
     "numbers",
     [
         {"acked": 5, "first": 1, "next": 5}, {"first": 6, "next": 5}, {"first": 0, "next": 5},
-        {"first": 1, "next": 2**60}, {"epoch": 2**53, "first": 1, "next": 2}, {"epoch": 0, "first": 1, "next": 1},
+        {"first": 1, "next": 2**60}, {"epoch": 2**53 - 1, "first": 1, "next": 2},
+        {"epoch": 4 + FAR_ABOVE, "first": 1, "next": 2}, {"epoch": 0, "first": 1, "next": 1},
     ],
 )  # fmt: skip
 def test_numbers_that_contradict_each_other_are_refused(numbers: dict[str, int]) -> None:

@@ -198,6 +198,25 @@ def test_p4_a_jump_needs_dropped_from_the_expected_number() -> None:
     assert session.receive(row(7)) is Step.FRESH
 
 
+def test_p4_what_welcome_had_no_room_for_is_a_duplicate() -> None:
+    session = HubSession()
+    session.receive(hello(next=20))
+    session.welcome(welcome(through=1, held=((3, 4),)), untold=((6, 8), (10, 12)))
+    assert session.receive(row(2)) is Step.FRESH
+    assert session.known == 4
+    assert session.receive(row(5)) is Step.FRESH
+    assert session.known == 5, "the device does not know of 6 to 8"
+    assert [session.receive(row(seq)) for seq in (6, 7, 8)] == [Step.DUPLICATE] * 3
+    refused(session, row(8), CloseCode.SEQ_JUMP)
+    assert session.receive(row(9)) is Step.FRESH
+    session.acked(9, WIDE)
+    assert session.receive(m.Dropped(10, 11, None, "")) is Step.OTHER
+    assert (session.known, session.expected) == (11, 13)
+    assert session.receive(m.Dropped(12, 14, None, "")) is Step.OTHER
+    assert session.receive(row(15)) is Step.FRESH
+    refused(session, m.Dropped(12, 14, None, ""), CloseCode.SEQ_JUMP)
+
+
 def test_p4_dropped_may_reach_over_what_is_held() -> None:
     session = hub(hello(next=20), welcome(through=3, held=((6, 7), (11, 12))))
     session.receive(m.Dropped(4, 10, None, ""))
