@@ -10,6 +10,9 @@ from hub.wire.ranges import Ranges
 
 Key: TypeAlias = tuple[str, int]  # device, epoch
 
+#: Readings dropped at the device are a device's own word: beyond it, this many or more. It stays whole in every reader.
+MOST_TOLD: Final = 2**53
+
 #: Why an epoch was closed although the device still had its numbers: what is missing in it goes on in the next one.
 RENUMBERED: Final = frozenset({"rewound"})
 
@@ -113,7 +116,7 @@ class Tally:
             row.dropped = _union(row.dropped, missing)
         row.highest = max(row.highest, dropped.last)
         if not gap.lost:
-            row.dropped_readings += dropped.readings or 0
+            row.dropped_readings = min(row.dropped_readings + (dropped.readings or 0), MOST_TOLD)
 
     def _close(self, given: EpochGiven) -> None:
         """The epoch before ends at the highest number that is here. What is missing below was either renumbered by the
