@@ -109,11 +109,11 @@ class Tally:
         """A gap never covers what is here."""
         row = self.rows[gap.device, gap.epoch]
         dropped = gap.dropped
-        missing = row.here().missing(dropped.first, dropped.last)
+        missing = row.missing(dropped.first, dropped.last)
         if gap.lost:
-            row.lost = _union(row.lost, missing)
+            row.lost = _joined(row.lost, missing)
         else:
-            row.dropped = _union(row.dropped, missing)
+            row.dropped = _joined(row.dropped, missing)
         row.highest = max(row.highest, dropped.last)
         if not gap.lost:
             row.dropped_readings = min(row.dropped_readings + (dropped.readings or 0), MOST_TOLD)
@@ -126,11 +126,11 @@ class Tally:
         row = self.rows[given.device, given.previous]
         renumbered = given.reason in RENUMBERED
         row.closed, row.unknown_above = True, not renumbered
-        missing = row.here().missing(1, row.highest)
+        missing = row.missing(1, row.highest)
         if renumbered:
-            row.moved = _union(row.moved, missing)
+            row.moved = _joined(row.moved, missing)
         else:
-            row.lost = _union(row.lost, missing)
+            row.lost = _joined(row.lost, missing)
 
 
 class _Run:
@@ -148,25 +148,17 @@ class _Run:
         row.kept.add(first, last)
         if last > row.highest:
             row.highest = last
-        if row.lost:  # it came after all: what is here is not lost
-            row.lost = _without(row.lost, first, last)
-        if row.dropped:
-            row.dropped = _without(row.dropped, first, last)
-        if row.moved:
-            row.moved = _without(row.moved, first, last)
+        for others in (row.lost, row.dropped, row.moved):
+            if others:  # it came after all: what is here is not lost
+                others.remove(first, last)
         row.received += self.received
         self.received = 0
 
 
-def _union(numbers: Ranges, more: Ranges) -> Ranges:
-    """A new set; rows share theirs with what is committed."""
-    union = numbers.copy()
+def _joined(numbers: Ranges, more: Ranges) -> Ranges:
+    """Both; what is empty may be shared with what is committed, and stays as it is."""
+    if not numbers:
+        return more
     for first, last in more:
-        union.add(first, last)
-    return union
-
-
-def _without(numbers: Ranges, first: int, last: int) -> Ranges:
-    rest = numbers.copy()
-    rest.remove(first, last)
-    return rest
+        numbers.add(first, last)
+    return numbers
