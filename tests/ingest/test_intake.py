@@ -143,6 +143,32 @@ async def test_p4_dropped_numbers_are_a_gap_and_the_next_one_follows() -> None:
         assert (gap.epoch, gap.dropped, gap.lost) == (1, Dropped(1, 4, 12, "spool full"), False)
 
 
+async def test_p4_an_epoch_with_very_many_gaps_goes_on_in_a_fresh_one(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row of the account would grow without bound."""
+    monkeypatch.setattr("hub.ingest.numbering.MAX_GAPS", 3)
+    files = SimulatedFiles()
+    async with house(files) as hub:
+        opening = hub.open()
+        for seq in (1, 3, 5):
+            opening.intake.keep(*row(seq))
+            opening.intake.gap(Dropped(seq + 1, seq + 1, 1, "full"))
+        opening.intake.keep(*row(7))
+        with pytest.raises(RemoteProtocolError) as crowded:
+            opening.intake.gap(Dropped(8, 8, 1, "full"))
+        assert crowded.value.code == CloseCode.OVERLOAD
+        before = opening.welcome.epoch
+        await hub.journal.wait_durable(hub.journal.appended)
+    async with house(files) as hub:
+        welcome = hub.open(epoch=before, acked=5, first=6, next=10).welcome
+        assert (welcome.epoch, welcome.through, welcome.held) == (before + 1, 7, ())
+        given = [entry for entry in await hub.entries() if isinstance(entry, EpochGiven)][-1]
+        assert (given.previous, given.reason, given.next, given.continues) == (before, "gaps", 10, True)
+        assert hub.open(epoch=before, acked=5, first=6, next=10).welcome.through == 7  # that welcome may be lost
+        assert hub.open(epoch=hub.marks.of("device").highest_epoch).welcome.epoch == before + 2
+
+
 async def test_p4_what_hello_shows_to_be_missing_is_recorded_before_welcome() -> None:
     async with house() as hub:
         hub.open().intake.keep(*row(1))
