@@ -121,7 +121,7 @@ async def test_time_health_says_what_is_wrong_with_the_clock() -> None:
     clock = HandClock()
     async with house(clock=clock) as hub:
         standing = Standing(hub.journal, hub.ingest, Mock(), Mock(), clock, list)
-        standing.damage = Mock(cautions=list)
+        standing.damage, standing.copies = Mock(cautions=list), Mock(problem=None)
         assert standing.cautions() == []
         hub.open().intake.keep(*row(1))
         clock.time = NOON + YEARS
