@@ -9,7 +9,18 @@ from hub.ingest.credit import Credit
 from hub.ingest.ingest import Superseded
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.kept import Born, EpochGiven, Gap, Kept, Marked
-from hub.wire.messages import GOOD, MAX_FRAME, REWOUND, TIME_UNKNOWN, Columns, Dropped, Event, Malformed, Offsets
+from hub.wire.messages import (
+    GOOD,
+    MAX_FRAME,
+    REWOUND,
+    TIME_UNKNOWN,
+    Columns,
+    Declared,
+    Dropped,
+    Event,
+    Malformed,
+    Offsets,
+)
 from hub.wire.rows import resolved_times
 from tests.ingest.house import LOG, NOON, HandClock, framed, house, row
 from tests.journal.driving import DIRECTORY
@@ -223,6 +234,16 @@ async def test_a_birth_that_has_not_changed_is_not_written_again() -> None:
         other = hub.open(epoch=1, software="newer").intake
         assert first.birth is second.birth
         assert other.birth.id == hub.journal.appended != first.birth.id
+
+
+async def test_no_judge_is_kept_that_no_link_uses() -> None:
+    """A device may say hello with other metrics as often as it likes."""
+    async with house() as hub:
+        for number in range(5):
+            hub.open(metrics=(Declared(f"m{number}", "Cel", "float64"),)).intake.close()
+        one, other = hub.open("one").intake, hub.open("other").intake
+        assert len(hub.ingest._judges) == 1
+        assert one._judge is other._judge
 
 
 async def test_p11_a_malformed_batch_is_kept_and_wholly_rejected() -> None:
