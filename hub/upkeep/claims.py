@@ -54,7 +54,7 @@ async def _pinned_claims(operator: Operator, pin: Pin) -> Claims:
     if not await trio.Path(journal).is_dir():
         raise ClaimsError(f"the journal is in {journal} on the hub's machine: run this there")
     exact = status["appended"] == pin["lsn"]
-    return Claims(journal, pin["lsn"], entries, dict(stored["batches"]), cursor, exact, pin=pin["pin"])
+    return Claims(journal, pin["lsn"], entries, dict(stored.rows()), cursor, exact, pin=pin["pin"])
 
 
 async def _cursors(operator: Operator) -> dict[str, int]:
@@ -90,7 +90,7 @@ def _read(data: Path, files: Files) -> Claims:
         state.close()
     cursor = store.open()
     try:
-        stored = dict(store.stored(1 << 62))
+        stored = dict(store.stored(1 << 62).rows())
         _, counts = store.counts()
     finally:
         store.close()

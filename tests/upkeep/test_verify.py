@@ -29,7 +29,7 @@ async def killed(rooms: Keeping, *, booked: int | None = None, received: int = 0
     rooms.ink.keep(4)
     rooms.ink.keep(5)
     await rooms.settled()
-    stored, cursor = dict(rooms.store.stored(1 << 62)), rooms.store.counts()[0]
+    stored, cursor = dict(rooms.store.stored(1 << 62).rows()), rooms.store.counts()[0]
     claims = Claims(DIRECTORY, rooms.journal.durable, entries, stored, cursor, True, at if booked is None else booked)
     return verify(claims, rooms.files)
 
