@@ -1,6 +1,7 @@
 """The books, as properties: every number in one set, every reading once, in whatever groups entries come."""
 
 from copy import deepcopy
+from dataclasses import replace
 from time import process_time
 from typing import Any
 
@@ -102,8 +103,8 @@ def test_a_null_hello_leaves_what_is_above_unknown_and_what_is_missing_below_los
     assert not rows["pump-0", 2].closed
 
 
-def closed(*entries: Entry) -> AccountRow:
-    """The first epoch of a device of which 1-4 and 8-10 are here, after these."""
+def epoch_of(*entries: Entry) -> AccountRow:
+    """The first epoch of a device of which 1-4 and 8-10 are here, after these entries."""
     device = Device(BIRTHS[0])
     kept = [device.add("kept", 1) for _ in range(10)]
     return booked([*kept[:4], *kept[7:], *entries], 100)["pump-0", 1]
@@ -120,23 +121,41 @@ def given_next(reason: str, next: int, double: int = 0, epoch: int = 2) -> Epoch
 def test_p2_after_a_rewind_has_moved_on_what_the_device_has_and_the_rest_is_lost(
     next: int, double: int, moved: list[tuple[int, int]], lost: list[tuple[int, int]]
 ) -> None:
-    row = closed(given_next("rewound", next, double))
+    row = epoch_of(given_next("rewound", next, double))
     assert (row.closed, row.unknown_above, row.highest) == (True, False, 10)
     assert (row.moved.pairs(), row.lost.pairs()) == (moved, lost)
 
 
 @pytest.mark.parametrize("reason", ["restored", "unconfirmed", "gaps"])
 def test_ledger_what_a_device_holds_when_it_gets_a_fresh_epoch_has_moved_on(reason: str) -> None:
-    row = closed(given_next(reason, 14))
+    row = epoch_of(given_next(reason, 14))
     assert (row.closed, row.unknown_above, row.highest) == (True, False, 13)
     assert (row.moved.pairs(), row.lost.pairs()) == ([(5, 7), (11, 13)], [])
     entry = ledger_entry(row, 0, row.received, 0, 0)
     assert (entry["next"], entry["waiting"], entry["balanced"]) == (14, [], True)
 
 
+@pytest.mark.parametrize(
+    ("changes", "stored", "pending", "expired", "why"),
+    [
+        ({"rejected": {"malformed": -1, "past_time": 1}}, 7, 0, 0, "-1 readings are rejected as malformed"),
+        ({"removed": {"ada": -2}}, 9, 0, 0, "-2 readings were removed by ada"),
+        ({}, -1, 8, 0, "-1 readings are stored"),
+        ({}, 8, -1, 0, "-1 readings are pending"),
+        ({}, 8, 0, -1, "-1 readings have expired"),
+        ({"received": -7}, -7, 0, 0, "-7 readings were received"),
+    ],
+)
+def test_ledger_a_count_below_0_is_a_problem_although_the_sum_is_right(
+    changes: dict[str, Any], stored: int, pending: int, expired: int, why: str
+) -> None:
+    entry = ledger_entry(replace(epoch_of(), **{"received": 7} | changes), 0, stored, pending, expired)
+    assert (entry["balanced"], entry["problem"]) == (False, f"{why}: no count is below 0")
+
+
 def test_ledger_what_was_to_move_and_was_given_up_after_all_has_not_moved() -> None:
     gap = Gap(0, "pump-0", 1, Dropped(5, 12, None, "not held"), False, 0, 0)
-    row = closed(given_next("restored", 14), gap, given_next("unconfirmed", 15, epoch=3))
+    row = epoch_of(given_next("restored", 14), gap, given_next("unconfirmed", 15, epoch=3))
     assert (row.moved.pairs(), row.dropped.pairs(), row.highest) == ([(13, 14)], [(5, 7), (11, 12)], 14)
 
 
