@@ -11,7 +11,9 @@ from hub.wire.messages import NAME_PATTERN
 from hub.wire.ranges import Ranges
 
 NAME: Final = re.compile(NAME_PATTERN)
-CHECKED: Final = 256  # newest seqs of an epoch whose checksums are kept, 4 bytes each, to tell a resend from a conflict
+#: Newest seqs of an epoch whose checksums are kept, 4 bytes each, to tell a resend from a conflict. A device that sends
+#: once a second has far fewer under way; a whole window's would be 16 KB for each device.
+CHECKED: Final = 256
 
 MAX_GAPS: Final = 4_096  # of one epoch: its row of the account, which is written with each change, stays below 200 KB
 

@@ -7,6 +7,7 @@ import trio.testing
 
 from hub.ingest.credit import Credit
 from hub.ingest.ingest import Superseded
+from hub.ingest.numbering import CHECKED
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.kept import Born, EpochGiven, Gap, Kept, Marked
 from hub.wire.messages import (
@@ -91,6 +92,19 @@ async def test_p5_the_same_seq_with_other_content_is_a_conflict() -> None:
         with pytest.raises(RemoteProtocolError) as conflict:
             intake.duplicate(1, row(1, NOON, 2.0)[1])
         assert conflict.value.code == CloseCode.SEQ_CONFLICT
+
+
+async def test_p5_a_conflict_is_seen_under_the_newest_numbers_only() -> None:
+    async with house() as hub:
+        intake = hub.open().intake
+        last = CHECKED + 10
+        for seq in range(1, last + 1):
+            intake.keep(*row(seq))
+        intake = hub.open(epoch=1, first=1, next=last + 1).intake
+        for seq in (last, last - CHECKED + 1):
+            with pytest.raises(RemoteProtocolError):
+                intake.duplicate(seq, row(seq, NOON, 2.0)[1])
+        intake.duplicate(last - CHECKED, row(last - CHECKED, NOON, 2.0)[1])
 
 
 async def test_p5_a_conflict_is_seen_over_a_restart_and_not_where_it_was_a_gap() -> None:
