@@ -58,8 +58,8 @@ class StoreDoor:
         rows, seconds = self._limits.query_rows, self._limits.query_seconds
         return await self._reader.run(lambda: self._store.ask(question, rows=rows, seconds=seconds))
 
-    async def stored(self, lsn: int) -> list[tuple[int, int]]:
-        """(lsn, readings) of what it holds up to an LSN."""
+    async def stored(self, lsn: int) -> Columns:
+        """Columns ``lsn`` and ``readings`` of what it holds up to an LSN."""
         return await self._reader.run(self._store.stored, lsn)
 
     async def counts(self, device: str | None) -> Counts:

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, cast
 
-import numpy as np
 import trio
 
 from hub.client.dial import TCP, Target, dial
 from hub.client.errors import HubFailure, Refused, SocketClosed, Unreachable
 from hub.client.operator import OperatorConversation
+from hub.client.parts import join, whole
 from hub.client.socket import Socket
 from hub.ports import Streams
 from hub.query import Columns, Question
@@ -91,12 +91,12 @@ class Operator:
         return self._conversation.greeting
 
     async def call(self, verb: str, **args: Any) -> Any:
-        """The answer to a verb of ``hub.wire.operator.VERBS``. Raises HubFailure, SocketClosed."""
+        """The answer to a verb of ``hub.wire.operator.VERBS``, all parts joined. Raises HubFailure, SocketClosed."""
         given = {name: value for name, value in args.items() if value is not None}
         self._check()
-        answers: list[Answer] = []
-        await self._exchange(*self._conversation.call(verb, given), answers.append)
-        return answers[-1].value
+        parts: list[Any] = []
+        await self._exchange(*self._conversation.call(verb, given), lambda answer: parts.append(answer.value))
+        return whole(parts)
 
     async def ask(self, question: Question) -> Columns:
         """The answer of the store, all parts joined. Raises HubFailure, SocketClosed."""
@@ -235,15 +235,3 @@ async def _greet(operator: Operator, target: Target) -> None:
         if closed.code in (CloseCode.UNAUTHORIZED, CloseCode.FORBIDDEN):
             raise Refused(401 if closed.code == CloseCode.UNAUTHORIZED else 403, str(closed)) from None
         raise Unreachable(f"{target.url}: {closed}; try again in a moment, or check the hub's log") from None
-
-
-def join(parts: list[dict[str, Any]]) -> Columns:
-    """One answer from its parts. Each part holds ``columns`` by name; the last says whether the limit cut it."""
-    joined: dict[str, Any] = {}
-    for name in parts[0]["columns"] if parts else ():
-        pieces = [part["columns"][name] for part in parts if len(part["columns"][name]) or len(parts) == 1]
-        if all(isinstance(piece, np.ndarray) for piece in pieces):
-            joined[name] = np.concatenate(pieces)
-        else:
-            joined[name] = [value for piece in pieces for value in piece]
-    return Columns(joined, any(bool(part.get("truncated")) for part in parts))

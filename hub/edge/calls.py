@@ -15,10 +15,10 @@ from hub.edge.rooms import Rooms
 from hub.ingest.trust import BUILT
 from hub.journal.on_disk import TooManyPins
 from hub.model import Model, ModelError
-from hub.query.question import Question
+from hub.query.question import Columns, Question
 from hub.wire.messages import Plain
 from hub.wire.operator import VERBS
-from hub.wire.shapes import DeviceDetail, LedgerEntry, Pin, Status, StoredCounts, StoreStatus
+from hub.wire.shapes import DeviceDetail, LedgerEntry, Pin, Status, StoreStatus
 
 COMMANDS_LISTED: Final = 100  # when the operator names no limit
 COMMANDS_MOST: Final = 10_000
@@ -225,11 +225,9 @@ class Calls:
                 self._rooms.journal.on_disk.release(int(number))
         return {"pin": pin}
 
-    async def _stored(self, args: Arguments, _who: Principal) -> StoredCounts:
+    async def _stored(self, args: Arguments, _who: Principal) -> Columns:
         args.only("lsn")
-        lsn = args.number("lsn", 0, 0, (1 << 63) - 1)
-        batches = await self._rooms.stored(lsn)
-        return StoredCounts(lsn=lsn, batches=[[at, readings] for at, readings in batches])
+        return await self._rooms.stored(args.number("lsn", 0, 0, (1 << 63) - 1))
 
 
 __all__ = ["Arguments", "Calls", "Refused"]

@@ -13,13 +13,14 @@ from hub.edge.calls import Calls, Refused
 from hub.edge.idle import Watch
 from hub.edge.link import Link, LinkClosed
 from hub.edge.listener import Ending
+from hub.edge.parts import parts
 from hub.edge.rooms import Rooms
 from hub.query.question import Columns, Question, QuestionError
 from hub.state import StateError
 from hub.store.base import StoreError
 from hub.wire.codec import decode_request, encode
 from hub.wire.errors import CloseCode, RemoteProtocolError
-from hub.wire.messages import FINAL_STATES, Array, Plain
+from hub.wire.messages import FINAL_STATES, Plain
 from hub.wire.operator import (
     Answer,
     Ask,
@@ -36,7 +37,6 @@ from hub.wire.operator import (
 from hub.wire.shapes import CommandInfo
 
 REQUESTS: Final = 16  # that one operator may have under way; what waits for a command's result counts too
-PART_ROWS: Final = 4_096  # rows of one part of an answer: some 200 KiB
 
 
 class OperatorConversation:
@@ -149,8 +149,7 @@ class OperatorConversation:
 
     async def _do(self, request: Send | Ask | Call) -> None:
         if isinstance(request, Call):
-            value = await self._calls.call(request.verb, request.args, self._principal)
-            await self._reply(Answer(request.id, value, False))
+            await self._tell(request, await self._calls.call(request.verb, request.args, self._principal))
         elif isinstance(request, Ask):
             if not may_call(self._principal.role, "viewer"):
                 raise Refused("forbidden", f"role {self._principal.role} may not ask")
@@ -164,11 +163,12 @@ class OperatorConversation:
 
     async def _ask(self, request: Ask) -> None:
         question = self._calls.resolve(Question.from_plain(request.question))
-        answer = await self._rooms.ask(question) if question is not None else empty()
-        rows = len(answer)
-        for start in range(0, max(rows, 1), PART_ROWS):
-            more = start + PART_ROWS < rows
-            await self._reply(Answer(request.id, part(answer, start), more))
+        await self._tell(request, await self._rooms.ask(question) if question is not None else empty())
+
+    async def _tell(self, request: Ask | Call, value: Any) -> None:
+        """The answer, in parts; others get their turn after each."""
+        for part, more in parts(value):
+            await self._reply(Answer(request.id, part, more))
 
     async def _send(self, request: Send) -> None:
         changes: deque[CommandInfo] = deque()
@@ -200,12 +200,6 @@ class OperatorConversation:
                 await changed.wait()
         finally:
             router.unwatch(watch)
-
-
-def part(answer: Columns, start: int) -> "dict[str, Plain | Array]":
-    """Rows ``start`` to ``start + PART_ROWS`` of an answer, as they travel."""
-    value: dict[str, Any] = {name: column[start : start + PART_ROWS] for name, column in answer.columns.items()}
-    return {"columns": value, "truncated": answer.truncated}
 
 
 def empty() -> Columns:

@@ -44,7 +44,7 @@ class Rooms:
     version: str
     directory: Path  # of the journal, for ``ledger.pin``
     ask: Callable[[Question], Awaitable[Columns]]  # the store, with its limits of rows and seconds
-    stored: Callable[[int], Awaitable[list[tuple[int, int]]]]  # (lsn, readings) in the open table up to an LSN
+    stored: Callable[[int], Awaitable[Columns]]  # lsn and readings of each batch in the open table up to an LSN
     ledger: Callable[[str | None], Awaitable[list[LedgerEntry]]]  # of one device, or of all
     twin: Callable[[str], Awaitable[Twin]]  # desired and reported properties
     followers: Callable[[], list[FollowerStatus]]

@@ -5,7 +5,7 @@ and booked: where the store is behind it is pending, where it is ahead the accou
 is always the store's own count, and never what the others leave over.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
@@ -133,10 +133,23 @@ def _problem(entry: LedgerEntry, sets: Iterable[Ranges]) -> str | None:
     if total != entry["next"] - 1 or (total and union.pairs() != [(1, total)]):
         return f"of {entry['next'] - 1} batches {total} are accounted for"
     rejected = sum(entry["rejected"].values())
+    for term, readings in _terms(entry):
+        if readings < 0:  # what is missing in one term is hidden by too much in another
+            return f"{readings} readings {term}: no count is below 0"
     found = entry["stored"] + entry["pending"] + rejected + entry["expired"] + sum(entry["removed"].values())
     if found != entry["received"]:
         return f"{entry['received']} readings were received, {found} are accounted for"
     return None
+
+
+def _terms(entry: LedgerEntry) -> Iterator[tuple[str, int]]:
+    """The counts of readings, in words."""
+    yield from (
+        ("were received", entry["received"]), ("are stored", entry["stored"]), ("are pending", entry["pending"]),
+        ("have expired", entry["expired"]),
+    )  # fmt: skip
+    yield from ((f"are rejected as {code}", readings) for code, readings in entry["rejected"].items())
+    yield from ((f"were removed by {who}", readings) for who, readings in entry["removed"].items())
 
 
 def _pairs(ranges: Ranges) -> list[list[int]]:

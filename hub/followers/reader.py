@@ -42,6 +42,7 @@ class Reader:
     async def _from_disk(self, limit: int) -> list[Entry]:
         if not self._chunks:
             if self._scan is None:
+                self._births = {}  # it begins with a segment, and each has the births that it needs (P9)
                 self._until = self._journal.durable
                 self._scan = self._journal.scan(self.position, TAKE_BYTES)
             try:

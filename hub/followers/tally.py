@@ -10,8 +10,8 @@ from hub.wire.ranges import Ranges
 
 Key: TypeAlias = tuple[str, int]  # device, epoch
 
-#: Why an epoch was closed although the device still had its numbers: what is missing in it goes on in the next one.
-RENUMBERED: Final = frozenset({"rewound"})
+#: Readings dropped at the device are a device's own word: beyond it, this many or more. It stays whole in every reader.
+MOST_TOLD: Final = 2**53
 
 
 def touched(entries: Iterable[Entry]) -> set[Key]:
@@ -103,31 +103,39 @@ class Tally:
             row.removed = {**row.removed, left.by: row.removed.get(left.by, 0) + len(left.readings)}
 
     def _gap(self, gap: Gap) -> None:
-        """A gap never covers what is here."""
+        """A gap never covers what is here. What the device was to send in a later epoch, and gave up, moved nowhere."""
         row = self.rows[gap.device, gap.epoch]
         dropped = gap.dropped
-        missing = row.here().missing(dropped.first, dropped.last)
+        if row.moved:
+            row.moved.remove(dropped.first, dropped.last)
+        missing = row.missing(dropped.first, dropped.last)
         if gap.lost:
-            row.lost = _union(row.lost, missing)
+            row.lost = _joined(row.lost, missing)
         else:
-            row.dropped = _union(row.dropped, missing)
+            row.dropped = _joined(row.dropped, missing)
         row.highest = max(row.highest, dropped.last)
         if not gap.lost:
-            row.dropped_readings += dropped.readings or 0
+            row.dropped_readings = min(row.dropped_readings + (dropped.readings or 0), MOST_TOLD)
 
     def _close(self, given: EpochGiven) -> None:
-        """The epoch before ends at the highest number that is here. What is missing below was either renumbered by the
-        device, or nobody has it any more."""
+        """What is missing in the epoch before goes on in the new one as far as the device said in hello that it has it;
+        of the rest nobody has it any more. The epoch ends where the device says, or at the highest number that is
+        here."""
         if given.previous is None:
             return
         row = self.rows[given.device, given.previous]
-        renumbered = given.reason in RENUMBERED
-        row.closed, row.unknown_above = True, not renumbered
-        missing = row.here().missing(1, row.highest)
-        if renumbered:
-            row.moved = _union(row.moved, missing)
-        else:
-            row.lost = _union(row.lost, missing)
+        row.closed, row.unknown_above = True, given.next is None
+        first, end = 1, 1  # what the device has is below ``end``
+        if given.next is not None:
+            first, end = 1 if given.continues else given.next - given.double, given.next
+        if given.continues:
+            row.highest = max(row.highest, end - 1)
+        moved = row.missing(1, row.highest)
+        lost = moved.copy()
+        lost.remove(first, end - 1)
+        for low, high in lost:
+            moved.remove(low, high)
+        row.moved, row.lost = _joined(row.moved, moved), _joined(row.lost, lost)
 
 
 class _Run:
@@ -145,25 +153,17 @@ class _Run:
         row.kept.add(first, last)
         if last > row.highest:
             row.highest = last
-        if row.lost:  # it came after all: what is here is not lost
-            row.lost = _without(row.lost, first, last)
-        if row.dropped:
-            row.dropped = _without(row.dropped, first, last)
-        if row.moved:
-            row.moved = _without(row.moved, first, last)
+        for others in (row.lost, row.dropped, row.moved):
+            if others:  # it came after all: what is here is not lost
+                others.remove(first, last)
         row.received += self.received
         self.received = 0
 
 
-def _union(numbers: Ranges, more: Ranges) -> Ranges:
-    """A new set; rows share theirs with what is committed."""
-    union = numbers.copy()
+def _joined(numbers: Ranges, more: Ranges) -> Ranges:
+    """Both; what is empty may be shared with what is committed, and stays as it is."""
+    if not numbers:
+        return more
     for first, last in more:
-        union.add(first, last)
-    return union
-
-
-def _without(numbers: Ranges, first: int, last: int) -> Ranges:
-    rest = numbers.copy()
-    rest.remove(first, last)
-    return rest
+        numbers.add(first, last)
+    return numbers

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
 from hub.ingest.credit import Credit
 from hub.ingest.intake import Intake, Superseded
@@ -88,7 +89,8 @@ class Ingest:
         self._idle = idle
         self._unset = False  # the clock said since the start what no clock that is set says
         self._births: dict[str, _Standing] = {}
-        self._judges: dict[tuple[str, tuple[Declared, ...]], tuple[Model, Judge]] = {}
+        #: Those that links use: a device may say hello with other metrics as often as it likes.
+        self._judges: WeakValueDictionary[tuple[str, tuple[Declared, ...]], Judge] = WeakValueDictionary()
 
     @property
     def accepted(self) -> int:
@@ -162,19 +164,18 @@ class Ingest:
         """Devices that declare the same share a judge; a model that was read again makes a new one."""
         key = (hello.model, hello.metrics)
         known = self._judges.get(key)
-        if known is None or known[0] is not model:
-            known = self._judges[key] = (model, Judge(model, hello))
-        return known[1]
+        if known is None or known.model != model:
+            known = self._judges[key] = Judge(model, hello)
+        return known
 
     def models_changed(self) -> None:
         """The models were read again: links that are open are judged by them from now on. A birth that fits its model
         no more is judged as it was until its device says hello again, and is refused then."""
-        for key, (before, judge) in self._judges.items():
-            model = self._models(key[0])
-            if model is not None and model != before:
+        for (name, _), judge in list(self._judges.items()):
+            model = self._models(name)
+            if model is not None and model != judge.model:
                 with suppress(RemoteProtocolError):
                     judge.again(model)
-                    self._judges[key] = (model, judge)
 
     # --- what intakes use -----------------------------------------------------------------------------------------
 

@@ -148,12 +148,15 @@ class Intake:
         self._ingest.duplicates += 1
 
     def gap(self, dropped: Dropped) -> None:
-        """Record numbers that will never come, less what is here (P4). Raises as ``keep`` does."""
+        """Record numbers that will never come, less what is here (P4). Raises as ``keep`` does, and OVERLOAD when the
+        epoch has had so many that the device is to come back for a fresh one."""
         if self._marks.generation != self._generation:
             raise self._superseded()
         numbering = self._numbering
         if dropped.first > numbering.prefix + 1:
             raise self._jump(dropped.first)
+        if numbering.crowded:
+            raise RemoteProtocolError(CloseCode.OVERLOAD, f"epoch {self.epoch} has too many gaps: say hello again")
         here, first = numbering.held, max(dropped.first, numbering.prefix + 1)
         whole = [(dropped.first, dropped.last)]
         missing = here.missing(first, dropped.last).pairs()

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from typing import Final
 
 from hub.ingest.numbering import DeviceMarks, Numbering
 from hub.ingest.trust import newer
@@ -10,8 +9,6 @@ from hub.journal import Recovery, Search
 from hub.wire.kept import Birth, ClockConfirmed, Entry, EpochGiven, Expired, Gap, Kept, Removed, Retried
 from hub.wire.records import RecordError, is_birth, marks_snapshot, unpack_with
 from hub.wire.rows import row_count
-
-CONTINUES: Final = frozenset({"restored", "unconfirmed"})  # reasons for a fresh epoch to a device that told true
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class Marks:
                 numbering.check(entry.seq, frame)
         elif isinstance(entry, EpochGiven):
             if entry.epoch > self.of(entry.device).highest_epoch:
-                self.of(entry.device).give(entry.epoch, entry.double, continues=entry.reason in CONTINUES)
+                self.of(entry.device).give(entry.epoch, entry.double, continues=entry.continues)
             self.saw(entry.received)
         elif isinstance(entry, Expired):
             self.saw(entry.received)
@@ -84,6 +81,7 @@ class Marks:
             if numbering is not None:
                 numbering.settle(entry.dropped.first, entry.dropped.last)
                 numbering.skip_checks(entry.dropped.first, entry.dropped.last)
+                numbering.gaps += 1
         elif isinstance(entry, Retried | Removed):
             self.saw(entry.at)
             if isinstance(entry, Retried):

@@ -11,13 +11,17 @@ from hub.wire.messages import NAME_PATTERN
 from hub.wire.ranges import Ranges
 
 NAME: Final = re.compile(NAME_PATTERN)
-CHECKED: Final = 256  # newest seqs of an epoch whose checksums are kept, 4 bytes each, to tell a resend from a conflict
+#: Newest seqs of an epoch whose checksums are kept, 4 bytes each, to tell a resend from a conflict. A device that sends
+#: once a second has far fewer under way; a whole window's would be 16 KB for each device.
+CHECKED: Final = 256
+
+MAX_GAPS: Final = 4_096  # of one epoch: its row of the account, which is written with each change, stays below 200 KB
 
 
 class Numbering:
     """One epoch of one device: everything up to ``prefix`` is settled, and ``held`` above it."""
 
-    __slots__ = ("_checks", "double", "epoch", "held", "prefix", "readings", "rejected", "rows")
+    __slots__ = ("_checks", "double", "epoch", "gaps", "held", "prefix", "readings", "rejected", "rows")
 
     def __init__(self, epoch: int, prefix: int = 0, double: int = 0) -> None:
         self.epoch = epoch
@@ -27,12 +31,18 @@ class Numbering:
         self.rows = 0  # of readings, kept so far
         self.readings = 0  # received in kept batches
         self.rejected = 0  # of these
+        self.gaps = 0  # on record
         self._checks: array[int] | None = None  # crc32 of the frame by seq modulo CHECKED; 0: not known
 
     @property
     def highest(self) -> int:
         """The highest seq that is settled; 0 when none is."""
         return self.held.highest or self.prefix
+
+    @property
+    def crowded(self) -> bool:
+        """Does it have as many gaps as one may? Then its device is given a fresh one."""
+        return self.gaps >= MAX_GAPS
 
     def __contains__(self, seq: int) -> bool:
         return seq <= self.prefix or seq in self.held
@@ -88,14 +98,16 @@ class Numbering:
     def to_text(self) -> str:
         """JSON; put together by hand, because the hub stands still while it writes that of 10,000 devices."""
         held = json.dumps(self.held.pairs()) if self.held else "[]"
-        return f"[{self.epoch},{self.prefix},{held},{self.double},{self.rows},{self.readings},{self.rejected}]"
+        counts = f"{self.double},{self.rows},{self.readings},{self.rejected},{self.gaps}"
+        return f"[{self.epoch},{self.prefix},{held},{counts}]"
 
     @classmethod
     def from_plain(cls, plain: list[Any]) -> "Numbering":
-        epoch, prefix, held, double, rows, readings, rejected = plain
+        epoch, prefix, held, double, rows, readings, rejected, *gaps = plain
         numbering = cls(epoch, prefix, double)
         numbering.held = Ranges((first, last) for first, last in held)
         numbering.rows, numbering.readings, numbering.rejected = rows, readings, rejected
+        numbering.gaps = gaps[0] if gaps else 0  # marks that were written before they were counted
         return numbering
 
 

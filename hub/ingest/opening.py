@@ -66,7 +66,9 @@ def plan(hello: Hello, marks: DeviceMarks, log: str) -> Plan:
         return Plan(
             "rewound", hello.first - 1, from_epoch=hello.epoch, next=hello.next, double=hello.next - hello.first
         )
-    return _continued(hello, numbering, None if numbering is marks.current else "unconfirmed")
+    if numbering is not marks.current:
+        return _continued(hello, numbering, "unconfirmed")
+    return _continued(hello, numbering, "gaps" if numbering.crowded else None)
 
 
 def _continued(hello: Hello, numbering: Numbering, fresh: str | None) -> Plan:

@@ -61,7 +61,7 @@ class Judge:
         self._low, self._high = (
             np.array([limits[side] for limits in self._quick[: self._floats]], np.float64) for side in (1, 2)
         )
-        self._model = model.name
+        self.model = model
         self._hello = hello
 
     def again(self, model: Model) -> None:

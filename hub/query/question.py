@@ -1,6 +1,6 @@
 """A question to the stores, and its answer in columns. The same for the command line, sockets, HTTP and stores."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -90,14 +90,19 @@ class Question:
 
 @dataclass(frozen=True)
 class Columns:
-    """An answer: equally long columns by name, in order. Always ``device, metric, unit, time``, then ``value, quality``
-    or one column per aggregate. Names are lists of str, the rest numpy arrays or lists (text values)."""
+    """An answer: equally long columns by name, in order. Of a question ``device, metric, unit, time``, then ``value,
+    quality`` or one column per aggregate. Names are lists of str, the rest numpy arrays or lists (text values)."""
 
     columns: dict[str, "npt.NDArray[Any] | list[Any]"] = field(default_factory=dict)
     truncated: bool = False  # the limit cut it
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """The same row by row, as Python values."""
+        plain = (column if isinstance(column, list) else column.tolist() for column in self.columns.values())
+        return zip(*plain, strict=True)
 
 
 def _names(plain: Mapping[str, Any], key: str) -> tuple[str, ...] | None:

@@ -13,7 +13,8 @@ from hub.wire.ranges import Ranges
 class AccountRow:
     """One epoch of one device. The four sets are disjoint; ``highest``: the highest seq that any of them names.
 
-    Copies share all but ``kept``: the other sets, ``rejected`` and ``removed`` are replaced, never changed.
+    Copies share ``rejected`` and ``removed``, and of the sets but ``kept`` those that are empty: these are replaced,
+    never changed.
     """
 
     device: str
@@ -38,8 +39,9 @@ class AccountRow:
     def copy(self) -> "AccountRow":
         """A twin that can be changed without changing this one."""
         return AccountRow(
-            self.device, self.epoch, self.highest, self.kept.copy(), self.dropped, self.lost, self.moved, self.closed,
-            self.unknown_above, self.received, self.rejected, self.dropped_readings, self.expired, self.removed,
+            self.device, self.epoch, self.highest, self.kept.copy(), self.dropped and self.dropped.copy(),
+            self.lost and self.lost.copy(), self.moved and self.moved.copy(), self.closed, self.unknown_above,
+            self.received, self.rejected, self.dropped_readings, self.expired, self.removed,
         )  # fmt: skip
 
     def here(self) -> Ranges:
@@ -49,6 +51,14 @@ class AccountRow:
             for first, last in other:
                 every.add(first, last)
         return every
+
+    def missing(self, first: int, last: int) -> Ranges:
+        """The numbers of ``first..last`` that are not settled. Costs what is within, however many ranges there are."""
+        rest = self.kept.missing(first, last)
+        for other in (self.dropped, self.lost, self.moved):
+            if other:
+                rest = Ranges(pair for low, high in rest for pair in other.missing(low, high))
+        return rest
 
 
 _SELECT: Final = (

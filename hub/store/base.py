@@ -43,8 +43,9 @@ class Store(Protocol):
         """The latest reading of each metric of these devices (``None``: all) with a time from ``since`` on (us).
         Ordered by min(time, receive time), then epoch, seq, row; what has no time of its own is never latest."""
 
-    def stored(self, lsn: int) -> list[tuple[int, int]]:
-        """``(lsn, readings)`` of every batch with stored readings up to ``lsn``, ascending: for the ledger's proof."""
+    def stored(self, lsn: int) -> Columns:
+        """Columns ``lsn`` and ``readings`` (how many) of every batch with stored readings up to ``lsn``, ascending: for
+        the ledger's proof. Arrays, because there may be millions."""
 
     def counts(self, device: str | None = None, through: int | None = None) -> tuple[int, dict[tuple[str, int], int]]:
         """The cursor, and the stored readings by device and epoch up to it (or of records up to ``through``), as of

@@ -93,13 +93,14 @@ class MemoryStore:
         chosen = [newest[number] for number in sorted(newest)]
         return _columns([series[reading.series] for reading in chosen], chosen, False)
 
-    def stored(self, lsn: int) -> list[tuple[int, int]]:
+    def stored(self, lsn: int) -> Columns:
         """How many readings there are of each batch."""
         counts: dict[int, int] = {}
         for reading in self._readings:
             if reading.lsn <= lsn:
                 counts[reading.lsn] = counts.get(reading.lsn, 0) + 1
-        return sorted(counts.items())
+        lsns = sorted(counts)
+        return Columns({"lsn": np.array(lsns, np.int64), "readings": np.array([counts[at] for at in lsns], np.int64)})
 
     def counts(self, device: str | None = None, through: int | None = None) -> tuple[int, dict[tuple[str, int], int]]:
         """Cursor, and readings by device and epoch."""

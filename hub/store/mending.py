@@ -111,7 +111,7 @@ class MendingStore:
         self._refuse()
         return self._guarded(lambda: self._inner.latest(devices, since=since, seconds=seconds))
 
-    def stored(self, lsn: int) -> list[tuple[int, int]]:
+    def stored(self, lsn: int) -> Columns:
         """Readings by batch."""
         return self._guarded(lambda: self._inner.stored(lsn))
 

@@ -61,7 +61,7 @@ async def _pinned_claims(operator: Operator, pin: Pin) -> Claims:
     entries = await operator.call("ledger")
     status = await operator.call("status")
     exact = status["appended"] == pin["lsn"]
-    return Claims(journal, pin["lsn"], entries, dict(stored["batches"]), cursor, exact, pin=pin["pin"])
+    return Claims(journal, pin["lsn"], entries, dict(stored.rows()), cursor, exact, pin=pin["pin"])
 
 
 async def _cursors(operator: Operator) -> dict[str, int]:
@@ -97,7 +97,7 @@ def _read(data: Path, files: Files) -> Claims:
         state.close()
     cursor = store.open()
     try:
-        stored = dict(store.stored(1 << 62))
+        stored = dict(store.stored(1 << 62).rows())
         _, counts = store.counts()
     finally:
         store.close()

@@ -1,7 +1,7 @@
 """What followers receive: accepted frames with what was decided about them, once, when they were appended (P8)."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from hub.wire.messages import Batch, Declared, Dropped, Rejection, Value
 
@@ -61,6 +61,11 @@ class Born:
     birth: Birth
 
 
+#: Reasons for a fresh epoch to a device that told true: the hub was restored, the last one was not used, it had too
+#: many gaps.
+CONTINUES: Final = frozenset({"restored", "unconfirmed", "gaps"})
+
+
 @dataclass(frozen=True, slots=True)
 class EpochGiven:
     """A fresh epoch was given to a device, closing the one before."""
@@ -69,10 +74,15 @@ class EpochGiven:
     device: str
     epoch: int
     previous: int | None  # the epoch whose batches go on in this one
-    reason: str  # first, null_hello, other_log, rewound, restored (the hub was), unconfirmed (the last was not used)
+    reason: str  # first, null_hello, other_log, rewound, or one of CONTINUES
     received: int
     next: int | None = None  # what hello said of the previous one: its numbers end below this; null: unknown
     double: int = 0  # so many batches of this one may have come before: the device was rewound
+
+    @property
+    def continues(self) -> bool:
+        """Whether the device told true of the previous epoch, so that nothing of it comes twice."""
+        return self.reason in CONTINUES
 
 
 @dataclass(frozen=True, slots=True)

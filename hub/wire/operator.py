@@ -144,7 +144,7 @@ VERBS: Final[dict[str, str]] = {
     "ledger": "viewer",  # {device?} -> [LedgerEntry]
     "ledger.pin": "viewer",  # {} -> Pin; until it is released, or for ten minutes, nothing expires or is collected
     "ledger.release": "viewer",  # {pin} -> {pin}: whoever has it reads no more; also of one that has ended
-    "ledger.stored": "viewer",  # {lsn} -> StoredCounts: what the open table holds up to that LSN
+    "ledger.stored": "viewer",  # {lsn} -> columns lsn, readings: of each batch in the open table up to that LSN
     "store.status": "viewer",  # {} -> StoreStatus
     "store.rebuild": "admin",  # {accept_loss?: bool} -> StoreRebuild; conflict: readings would be lost
     "tokens.create": "admin",  # {role, name} -> {name, role, token}

@@ -72,25 +72,31 @@ class Ranges:
         """Leave out ``first..last`` (inclusive)."""
         if last < first:
             return
-        kept: list[tuple[int, int]] = []
-        for low, high in self._pairs:
-            if high < first or low > last:
-                kept.append((low, high))
-                continue
-            if low < first:
-                kept.append((low, first - 1))
-            if high > last:
-                kept.append((last + 1, high))
-        self._pairs = kept
+        low, high = self._touching(first, last)
+        if low == high:
+            return
+        (begin, _), (_, end) = self._pairs[low], self._pairs[high - 1]
+        rest = [(begin, first - 1)] if begin < first else []
+        if end > last:
+            rest.append((last + 1, end))
+        self._pairs[low:high] = rest
 
     def missing(self, first: int, last: int) -> "Ranges":
         """The numbers of ``first..last`` that are not in the set."""
         gap = Ranges([(first, last)])
-        for low, high in self._pairs:
-            gap.remove(low, high)
+        low, high = self._touching(first, last)
+        for begin, end in self._pairs[low:high]:
+            gap.remove(begin, end)
         return gap
 
+    def _touching(self, first: int, last: int) -> tuple[int, int]:
+        """Which pairs have numbers of ``first..last`` in them, as a slice."""
+        low = bisect_left(self._pairs, (first,))
+        if low and self._pairs[low - 1][1] >= first:
+            low -= 1
+        return low, bisect_left(self._pairs, (last + 1,))
+
     def copy(self) -> "Ranges":
-        twin = Ranges()
-        twin._pairs = list(self._pairs)
+        twin = Ranges.__new__(Ranges)
+        twin._pairs = self._pairs[:]
         return twin

@@ -200,8 +200,3 @@ class Pin(TypedDict):
     lsn: int  # the last record that is durable
     journal: str  # directory
     log: str
-
-
-class StoredCounts(TypedDict):
-    lsn: int
-    batches: list[list[int]]  # [lsn, readings] of every batch the store holds up to lsn with at least one reading

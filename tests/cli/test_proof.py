@@ -26,7 +26,7 @@ def proven(journal: Path, **verbs: Any) -> FakeHub:
     return FakeHub(
         verbs={
             "ledger.pin": pin(journal),
-            "ledger.stored": {"lsn": 5, "batches": []}, "ledger": [],
+            "ledger.stored": {"columns": {"lsn": [], "readings": []}, "truncated": False}, "ledger": [],
             "status": {"appended": 5, "followers": followers}, "ledger.release": lambda args: args,
         } | verbs
     )  # fmt: skip

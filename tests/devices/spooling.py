@@ -15,10 +15,10 @@ import trio
 from devices.disk import DiskSpool
 from devices.line import Held
 from devices.spool import declaration
-from hub.ingest.marks import CONTINUES
 from hub.ingest.numbering import DeviceMarks
 from hub.ingest.opening import plan
 from hub.wire.codec import decode_device, encode
+from hub.wire.kept import CONTINUES
 from hub.wire.messages import Ack, Dropped, Row, Welcome, Window
 from hub.wire.session import DeviceSession, HubSession, Step
 from tests.simulation.files import SimulatedFiles

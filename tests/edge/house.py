@@ -170,7 +170,7 @@ async def house(
     async def ask(question: Question) -> Columns:
         return store.ask(question, rows=100_000, seconds=5.0)
 
-    async def stored(lsn: int) -> list[tuple[int, int]]:
+    async def stored(lsn: int) -> Columns:
         return store.stored(lsn)
 
     async def nothing(device: str | None) -> list[object]:

@@ -1,19 +1,23 @@
 """The conversation with an operator: verbs, questions, commands, updates, and who may what."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import trio
 from trio.testing import MockClock
 
+from hub.client.dial import LARGEST_MESSAGE
 from hub.client.errors import HubFailure, SocketClosed
 from hub.control.errors import ControlRefused
 from hub.journal.on_disk import PINS
-from hub.query.question import Question
+from hub.query.question import Columns, Question
+from hub.wire.codec import encode
 from hub.wire.errors import CloseCode
 from hub.wire.messages import OPERATOR_PATH, Command, Result
-from hub.wire.operator import VERBS
+from hub.wire.operator import VERBS, Answer
 from hub.wire.shapes import CommandInfo, OnlyCopyInfo, StoreRebuild
 from tests.edge.house import house, tank
 from tests.ingest.house import NOON, HandClock
@@ -207,6 +211,31 @@ async def test_questions_are_answered_in_parts_and_globs_are_resolved(
         with pytest.raises(HubFailure) as failure:
             await operator.ask(Question(devices=("kettle",)))
         assert failure.value.code == "unknown_device"
+
+
+async def test_ledger_a_proof_of_more_than_one_message_holds_comes_in_parts(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = Columns({"lsn": np.arange(1, 1_200_001), "readings": np.full(1_200_000, 3)})
+    entry: Any = {"device": "tank-1", "epoch": 1, "kept": [[2 * at, 2 * at] for at in range(1, 101)], "lost": []}
+    entries = [entry | {"epoch": epoch} for epoch in range(1, 40_001)]
+    assert len(encode(Answer(1, batches.columns, False))) > LARGEST_MESSAGE < len(encode(Answer(1, entries, False)))
+    monkeypatch.setattr(import_module("hub.client.dial"), "LARGEST_MESSAGE", 1024 * 1024)  # parts are far smaller
+    async with house(tmp_path) as hub:
+
+        async def stored(lsn: int) -> Columns:
+            return batches
+
+        async def ledger(device: str | None) -> Any:
+            return entries
+
+        hub.rooms.stored, hub.rooms.ledger = stored, ledger
+        async with hub.operator("viewer") as operator:
+            found = await operator.call("ledger.stored", lsn=2_000_000)
+            assert list(found.columns) == ["lsn", "readings"]
+            assert np.array_equal(found.columns["lsn"], batches.columns["lsn"])
+            assert np.array_equal(found.columns["readings"], batches.columns["readings"])
+            assert await operator.call("ledger") == entries
 
 
 async def test_updates_begin_with_a_snapshot(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from hub.followers import AccountFollower, Followers, Ledger
+from hub.followers.tally import MOST_TOLD
 from hub.ports import InlineWorker
 from hub.state import State, StateError
 from hub.wire.messages import Columns, Malformed, Regular, Rejection, Row
@@ -77,6 +78,16 @@ async def test_ledger_both_equations_hold(autojump_clock: MockClock, state: Stat
     assert (entry["dropped"], entry["lost"], entry["dropped_readings"]) == ([[11, 14]], [[15, 15]], 9)
     assert (entry["received"], entry["stored"], entry["rejected"]) == (22, 21, {"out_of_range": 1})
     assert (books.account.received, books.account.accepted, books.account.rejected) == (22, 21, 1)
+
+
+async def test_no_number_that_a_device_tells_stops_the_account(autojump_clock: MockClock, state: State) -> None:
+    async with keeping(state) as books:
+        for seq in range(1, 1_026):
+            books.ink.gap(seq, seq, readings=MOST_TOLD)
+        with trio.fail_after(60):
+            books.counted = (await books.up_to_date(), {})
+        [entry] = await books.entries()
+    assert (entry["dropped"], entry["dropped_readings"], entry["balanced"]) == ([[1, 1_025]], MOST_TOLD, True)
 
 
 async def test_a_store_that_is_behind_has_the_rest_pending(autojump_clock: MockClock, state: State) -> None:

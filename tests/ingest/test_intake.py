@@ -7,9 +7,21 @@ import trio.testing
 
 from hub.ingest.credit import Credit
 from hub.ingest.ingest import Superseded
+from hub.ingest.numbering import CHECKED
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.kept import Born, EpochGiven, Gap, Kept, Marked
-from hub.wire.messages import GOOD, MAX_FRAME, REWOUND, TIME_UNKNOWN, Columns, Dropped, Event, Malformed, Offsets
+from hub.wire.messages import (
+    GOOD,
+    MAX_FRAME,
+    REWOUND,
+    TIME_UNKNOWN,
+    Columns,
+    Declared,
+    Dropped,
+    Event,
+    Malformed,
+    Offsets,
+)
 from hub.wire.rows import resolved_times
 from tests.ingest.house import LOG, NOON, HandClock, framed, house, row
 from tests.journal.driving import DIRECTORY
@@ -80,6 +92,19 @@ async def test_p5_the_same_seq_with_other_content_is_a_conflict() -> None:
         with pytest.raises(RemoteProtocolError) as conflict:
             intake.duplicate(1, row(1, NOON, 2.0)[1])
         assert conflict.value.code == CloseCode.SEQ_CONFLICT
+
+
+async def test_p5_a_conflict_is_seen_under_the_newest_numbers_only() -> None:
+    async with house() as hub:
+        intake = hub.open().intake
+        last = CHECKED + 10
+        for seq in range(1, last + 1):
+            intake.keep(*row(seq))
+        intake = hub.open(epoch=1, first=1, next=last + 1).intake
+        for seq in (last, last - CHECKED + 1):
+            with pytest.raises(RemoteProtocolError):
+                intake.duplicate(seq, row(seq, NOON, 2.0)[1])
+        intake.duplicate(last - CHECKED, row(last - CHECKED, NOON, 2.0)[1])
 
 
 async def test_p5_a_conflict_is_seen_over_a_restart_and_not_where_it_was_a_gap() -> None:
@@ -164,6 +189,32 @@ async def test_p1_an_epoch_far_above_what_was_given_costs_the_device_no_epoch() 
         assert hub.open().welcome.epoch == 1
 
 
+async def test_p4_an_epoch_with_very_many_gaps_goes_on_in_a_fresh_one(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row of the account would grow without bound."""
+    monkeypatch.setattr("hub.ingest.numbering.MAX_GAPS", 3)
+    files = SimulatedFiles()
+    async with house(files) as hub:
+        opening = hub.open()
+        for seq in (1, 3, 5):
+            opening.intake.keep(*row(seq))
+            opening.intake.gap(Dropped(seq + 1, seq + 1, 1, "full"))
+        opening.intake.keep(*row(7))
+        with pytest.raises(RemoteProtocolError) as crowded:
+            opening.intake.gap(Dropped(8, 8, 1, "full"))
+        assert crowded.value.code == CloseCode.OVERLOAD
+        before = opening.welcome.epoch
+        await hub.journal.wait_durable(hub.journal.appended)
+    async with house(files) as hub:
+        welcome = hub.open(epoch=before, acked=5, first=6, next=10).welcome
+        assert (welcome.epoch, welcome.through, welcome.held) == (before + 1, 7, ())
+        given = [entry for entry in await hub.entries() if isinstance(entry, EpochGiven)][-1]
+        assert (given.previous, given.reason, given.next, given.continues) == (before, "gaps", 10, True)
+        assert hub.open(epoch=before, acked=5, first=6, next=10).welcome.through == 7  # that welcome may be lost
+        assert hub.open(epoch=hub.marks.of("device").highest_epoch).welcome.epoch == before + 2
+
+
 async def test_p4_what_hello_shows_to_be_missing_is_recorded_before_welcome() -> None:
     async with house() as hub:
         hub.open().intake.keep(*row(1))
@@ -218,6 +269,16 @@ async def test_a_birth_that_has_not_changed_is_not_written_again() -> None:
         other = hub.open(epoch=1, software="newer").intake
         assert first.birth is second.birth
         assert other.birth.id == hub.journal.appended != first.birth.id
+
+
+async def test_no_judge_is_kept_that_no_link_uses() -> None:
+    """A device may say hello with other metrics as often as it likes."""
+    async with house() as hub:
+        for number in range(5):
+            hub.open(metrics=(Declared(f"m{number}", "Cel", "float64"),)).intake.close()
+        one, other = hub.open("one").intake, hub.open("other").intake
+        assert len(hub.ingest._judges) == 1
+        assert one._judge is other._judge
 
 
 async def test_p11_a_malformed_batch_is_kept_and_wholly_rejected() -> None:

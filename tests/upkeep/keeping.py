@@ -77,7 +77,7 @@ class Keeping:
     async def verify(self) -> Recount:
         """The proof, of what the rooms say now."""
         await self.settled()
-        stored = dict(self.store.stored(1 << 62))
+        stored = dict(self.store.stored(1 << 62).rows())
         entries = await self.ledger.entries()
         lsn = self.journal.durable
         cursor = self.store.counts()[0]

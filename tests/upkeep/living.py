@@ -25,7 +25,7 @@ class Life:
         )
 
     def readings(self) -> int:
-        return sum(readings for _, readings in self.store.stored(1 << 62))
+        return sum(readings for _, readings in self.store.stored(1 << 62).rows())
 
     async def renewed(self) -> None:
         await self.rooms.settled()

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from hub.client import SocketClosed
+from hub.query import Columns
 from hub.upkeep.claims import ClaimsError, claims_of_hub
 
 pytestmark = pytest.mark.trio
@@ -31,7 +32,7 @@ class Busy:
                 raise SocketClosed(1006, "")
             return args
         if verb == "ledger.stored":
-            return {"batches": [[1, 3]]}
+            return Columns({"lsn": [1], "readings": [3]})
         if verb == "ledger":
             return [{"booked": self.booked}]
         assert verb == "status"
@@ -45,7 +46,7 @@ async def test_the_ledger_is_taken_when_the_account_is_past_the_pinned_record(
 ) -> None:
     hub = Busy(tmp_path)
     claims = await claims_of_hub(hub)  # type: ignore[arg-type]
-    assert claims.entries == [{"booked": 10}]
+    assert (claims.entries, claims.stored) == ([{"booked": 10}], {1: 3})
     assert (claims.lsn, claims.cursor, claims.exact) == (10, 10, True)
     assert (claims.pin, hub.released) == ("a-1", []), "the files are still to be read"
 

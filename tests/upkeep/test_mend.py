@@ -52,7 +52,7 @@ async def with_a_collected_segment(files: SimulatedFiles, path: Path, clock: Han
             clock.time += 14 * DAY
         await rooms.settled()
         assert segments(DIRECTORY, files)[0] == 8
-        return list(rooms.store.stored(1 << 62))
+        return list(rooms.store.stored(1 << 62).rows())
 
 
 def lose(path: Path) -> None:
@@ -80,7 +80,7 @@ async def test_a_store_that_is_wrong_is_rebuilt_also_after_a_collection(
         await rooms.settled()
         await trio.sleep(5)
         await rooms.settled()
-        assert list(rooms.store.stored(1 << 62)) == before
+        assert list(rooms.store.stored(1 << 62).rows()) == before
         assert len(told) == 2, "set aside, and rebuilt"
         assert "readings of pump-1 epoch 1, and 20 were accepted" in told[0]
         assert (await rooms.verify()).problems == []
@@ -98,7 +98,7 @@ async def test_a_store_that_is_right_is_left_alone_after_a_collection(
         collected = read_collected(DIRECTORY, files)
         assert collected.lsn == 7
         assert await rooms.ledger.accepted(cursor, collected.lsn, collected.rows) == stored
-        assert list(rooms.store.stored(1 << 62)) == before
+        assert list(rooms.store.stored(1 << 62).rows()) == before
     assert told == []
 
 

@@ -197,7 +197,7 @@ async def test_ledger_what_the_store_has_beyond_the_journals_end_is_told_as_dama
     machine.cut(kept.lsn)
     async with machine.hub() as hub:
         claims = Claims(
-            DIRECTORY, hub.journal.durable, [entry_of(machine)], dict(machine.store.stored(1 << 62)), 5, True
+            DIRECTORY, hub.journal.durable, [entry_of(machine)], dict(machine.store.stored(1 << 62).rows()), 5, True
         )
         told = verify(claims, machine.files).problems
         assert f"the store alone has 1 readings of record {kept.lsn}, which is damaged" in told

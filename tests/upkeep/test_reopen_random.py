@@ -130,7 +130,8 @@ def check_batches(history: History, entry: LedgerEntry) -> None:
 def check_proof(history: History, hub: House, entries: list[LedgerEntry]) -> None:
     """It tells the damage, and where the account knows more than the journal has; nothing else."""
     store, closed = history.machine.store, {(each["device"], each["epoch"]) for each in entries if each["closed"]}
-    claims = Claims(DIRECTORY, hub.journal.durable, entries, dict(store.stored(1 << 62)), store.counts()[0], True)
+    stored = dict(store.stored(1 << 62).rows())
+    claims = Claims(DIRECTORY, hub.journal.durable, entries, stored, store.counts()[0], True)
     for text in verify(claims, history.machine.files).problems:
         if text.startswith(DAMAGE) or DIFFERS.search(text) or text.endswith("hub's ledger, but not in the journal"):
             continue

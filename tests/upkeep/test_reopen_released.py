@@ -94,7 +94,7 @@ def entry_of(machine: Machine) -> LedgerEntry:
 
 async def problems(machine: Machine, hub: House, entries: Sequence[LedgerEntry]) -> list[str]:
     """What the proof says."""
-    stored, durable = dict(machine.store.stored(1 << 62)), hub.journal.durable
+    stored, durable = dict(machine.store.stored(1 << 62).rows()), hub.journal.durable
     return verify(Claims(DIRECTORY, durable, entries, stored, machine.store.counts()[0], True), machine.files).problems
 
 

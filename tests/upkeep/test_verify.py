@@ -29,7 +29,7 @@ async def killed(rooms: Keeping, *, booked: int | None = None, received: int = 0
     rooms.ink.keep(4)
     rooms.ink.keep(5)
     await rooms.settled()
-    stored, cursor = dict(rooms.store.stored(1 << 62)), rooms.store.counts()[0]
+    stored, cursor = dict(rooms.store.stored(1 << 62).rows()), rooms.store.counts()[0]
     claims = Claims(DIRECTORY, rooms.journal.durable, entries, stored, cursor, True, at if booked is None else booked)
     return verify(claims, rooms.files)
 
@@ -85,3 +85,18 @@ async def test_records_that_are_missing_at_the_end_are_told(autojump_clock: Mock
             pass
         files.damage(path, bytes(files.content(path)[: reader.places[last][0]]))
         assert f"the journal is damaged: records {last} to {last} are missing" in (await rooms.verify()).problems
+
+
+async def test_ledger_a_count_below_0_is_a_problem_although_the_sum_is_right(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with keeping(SimulatedFiles(), tmp_path) as rooms:
+        kept = rooms.ink.keep(1)
+        spots = (Refused(0, kept.birth.metrics[1].name, "out_of_range"),)  # nothing of it was
+        rooms.ingest.release(lambda lsn: Removed(lsn, "pump-1", 1, kept.lsn, "admin", kept.received, spots, 1))
+        await rooms.settled()
+        recount = await rooms.verify()
+    assert [(entry["rejected"], entry["removed"]) for entry in recount.entries] == [
+        ({"out_of_range": -1}, {"admin": 1})
+    ]
+    assert "pump-1 epoch 1: -1 readings are rejected as out_of_range: no count is below 0" in recount.problems

@@ -85,7 +85,7 @@ def _latest(cursor: duckdb.DuckDBPyConnection, table: str, series: list[Series],
     ).fetchall()
 
 
-def stored(cursor: duckdb.DuckDBPyConnection, lsn: int) -> list[tuple[int, int]]:
+def stored(cursor: duckdb.DuckDBPyConnection, lsn: int) -> Columns:
     """Readings by batch, counted where they are."""
     found = cursor.execute(
         """
@@ -94,7 +94,7 @@ def stored(cursor: duckdb.DuckDBPyConnection, lsn: int) -> list[tuple[int, int]]
         GROUP BY lsn ORDER BY lsn""",
         [lsn],
     ).fetchnumpy()
-    return list(zip(found["lsn"].tolist(), found["readings"].tolist(), strict=True))
+    return Columns({name: found[name].astype(np.int64, copy=False) for name in ("lsn", "readings")})
 
 
 def batches(cursor: duckdb.DuckDBPyConnection, first: int, last: int) -> list[tuple[str, int, int, int]]:

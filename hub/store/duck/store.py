@@ -105,7 +105,7 @@ class DuckStore:
         with self._reading(seconds) as cursor:
             return answers.latest(cursor, self._book.select(devices, None), since)
 
-    def stored(self, lsn: int) -> list[tuple[int, int]]:
+    def stored(self, lsn: int) -> Columns:
         """How many readings of each batch are in the tables, counted there."""
         with self._reading(STORED_SECONDS) as cursor:
             return answers.stored(cursor, lsn)

@@ -47,7 +47,7 @@ def test_an_empty_store_answers_with_empty_columns(store: Store) -> None:
     assert len(answer) == 0
     assert not answer.truncated
     assert list(ask(store, every=MINUTE).columns) == ["device", "metric", "unit", "time", "mean"]
-    assert store.stored(100) == []
+    assert list(store.stored(100).rows()) == []
     assert len(store.latest()) == 0
 
 
@@ -211,7 +211,7 @@ def test_rejected_readings_are_left_out(store: Store) -> None:
         ],
         9,
     )
-    assert store.stored(9) == [(1, 1), (2, 2), (4, 1), (5, 1), (7, 2)]
+    assert list(store.stored(9).rows()) == [(1, 1), (2, 2), (4, 1), (5, 1), (7, 2)]
     assert [line[3] for line in lines(ask(store, metrics=("temperature",)))] == [1.0, 1.0, 1.0, 3.0]
     assert [line[3] for line in lines(ask(store, metrics=("humidity",)))] == [50.0, 51.0, 2.0]
 

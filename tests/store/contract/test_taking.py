@@ -36,7 +36,7 @@ def test_entries_that_are_no_batches_only_move_the_cursor(store: Store) -> None:
     store.take([], 9)
     assert store.statistics()["cursor"] == 9
     assert store.statistics()["readings"] == 0
-    assert store.stored(100) == []
+    assert list(store.stored(100).rows()) == []
 
 
 def test_the_same_entries_again_change_nothing(store: Store) -> None:
@@ -44,7 +44,7 @@ def test_the_same_entries_again_change_nothing(store: Store) -> None:
     store.take(entries[:2], 2)
     store.take(entries, 4)
     store.take(entries[1:3], 3)
-    assert store.stored(100) == [(1, 2), (2, 2), (3, 2), (4, 2)]
+    assert list(store.stored(100).rows()) == [(1, 2), (2, 2), (3, 2), (4, 2)]
     assert store.statistics()["cursor"] == 4
 
 
@@ -56,7 +56,7 @@ def test_what_left_quarantine_is_stored_once_under_its_own_record(store: Store) 
     entries: list[Entry] = [row(2, ONE, T0, [1.0, 2.0]), retried, removed]
     store.take(entries, 4)
     store.take(entries, 4)
-    assert store.stored(100) == [(2, 2), (3, 2)]
+    assert list(store.stored(100).rows()) == [(2, 2), (3, 2)]
     assert store.counts()[1] == {("station-1", 1): 4}
     answer = store.ask(Question(metrics=("weight", "note")), rows=10, seconds=5.0)
     assert list(answer.columns["value"]) == [12.5, "x"]
@@ -65,7 +65,7 @@ def test_what_left_quarantine_is_stored_once_under_its_own_record(store: Store) 
 
 def test_stored_counts_up_to_a_record(store: Store) -> None:
     store.take([row(i, ONE, T0 + i, [1.0, None if i % 2 else 2.0]) for i in range(1, 5)], 4)
-    assert store.stored(3) == [(1, 1), (2, 2), (3, 1)]
+    assert list(store.stored(3).rows()) == [(1, 1), (2, 2), (3, 1)]
 
 
 def test_readings_are_counted_by_device_and_epoch(store: Store) -> None:
@@ -109,7 +109,7 @@ def test_what_has_expired_leaves_the_store_with_the_cursor(store: Store) -> None
     expired = Expired(6, 4, T0, T0, (("station-1", 1, 6), ("freezer-1", 1, 3)))
     later = [row(4, freezer, T0, [100, True, "on"]), row(5, freezer, T0, [200, False, "off"]), expired]
     store.take([*later, row(7, ONE, T0 + 7, [5.0, 6.0])], 7)
-    assert store.stored(100) == [(5, 3), (7, 2)]
+    assert list(store.stored(100).rows()) == [(5, 3), (7, 2)]
     assert store.counts() == (7, {("freezer-1", 1): 3, ("station-1", 1): 2})
     assert store.statistics()["readings"] == 5
     assert store.ask(Question(), rows=100, seconds=30).columns["time"].tolist() == [T0, T0, T0, T0 + 7, T0 + 7]
@@ -121,10 +121,10 @@ def test_a_failing_take_leaves_nothing_behind(store: Store) -> None:
     broken = row(3, other, T0, ["no number", 3.0])  # no verdict would let it through
     with pytest.raises((ValueError, TypeError)):
         store.take([row(2, other, T0, [5.0, 6.0]), broken], 3)
-    assert store.stored(100) == [(1, 2)]
+    assert list(store.stored(100).rows()) == [(1, 2)]
     assert store.statistics()["cursor"] == 1
     store.take([row(2, other, T0, [5.0, 6.0])], 2)
-    assert store.stored(100) == [(1, 2), (2, 2)]
+    assert list(store.stored(100).rows()) == [(1, 2), (2, 2)]
     assert store.ask(Question(devices=("station-2",)), rows=10, seconds=5).columns["metric"] == [
         "temperature",
         "humidity",
@@ -200,7 +200,7 @@ def test_the_database_answers_like_plain_lists(tmp_path_factory: pytest.TempPath
             if part:
                 store.take(part, part[-1].lsn)
     try:
-        assert duck.stored(len(entries)) == memory.stored(len(entries))
+        assert list(duck.stored(len(entries)).rows()) == list(memory.stored(len(entries)).rows())
         assert duck.counts() == memory.counts()
         for question in (
             Question(),

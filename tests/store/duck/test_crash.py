@@ -34,10 +34,10 @@ def check(path: Path, told: int) -> None:
     cursor = store.open()
     try:
         assert cursor in (told, told + GROUP)  # the last one may be committed and not told
-        assert store.stored(10**9) == [(lsn, 2) for lsn in range(1, cursor + 1)]
+        assert list(store.stored(10**9).rows()) == [(lsn, 2) for lsn in range(1, cursor + 1)]
         assert store.statistics()["readings"] == 2 * cursor
         store.take([entry(lsn) for lsn in range(max(1, cursor - 3), cursor + 3)], cursor + 2)  # handed over again
-        assert store.stored(10**9) == [(lsn, 2) for lsn in range(1, cursor + 3)]
+        assert list(store.stored(10**9).rows()) == [(lsn, 2) for lsn in range(1, cursor + 3)]
         assert len(store.ask(Question(), rows=10**6, seconds=10)) == min(2 * (cursor + 2), 10_000)
     finally:
         store.close()

@@ -182,7 +182,7 @@ def test_a_checkpoint_never_fails_a_commit(store: DuckStore, monkeypatch: pytest
         cursor.execute("SELECT * FROM readings").fetchall()
         store.take([row(1, ONE, T0, [1.0, None])], 1)
         cursor.execute("COMMIT")
-    assert store.stored(9) == [(1, 1)]
+    assert list(store.stored(9).rows()) == [(1, 1)]
     counts = store.statistics()
     assert counts["checkpoints"] + counts["checkpoints_put_off"] == 1
 
@@ -209,7 +209,7 @@ def test_large_takes_go_in_parts_and_in_one_transaction(store: DuckStore, monkey
     assert len(parts) > 3
     assert sum(part.count for part in parts) == 7 * 30 + 72
     store.take(entries, 79)
-    assert store.stored(100) == [(i, 30 if i < 8 else 1) for i in range(1, 80)]
+    assert list(store.stored(100).rows()) == [(i, 30 if i < 8 else 1) for i in range(1, 80)]
     assert store.statistics()["commits"] == 1
 
 
