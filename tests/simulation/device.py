@@ -88,8 +88,10 @@ class Place:
             try:
                 with self._scope:
                     await self._live(spool, self.life)
-            except* (Killed, OSError, SpoolError):
+            except* Killed:
                 self.life.end(silently=False)
+            except* (OSError, SpoolError):
+                self._give_up()
             except* Stopped as stopped:
                 self.record.problems.append(f"gave up: {stopped.exceptions[0]}")
             self.device = None
@@ -102,6 +104,14 @@ class Place:
             self._wire.vanish() if self.life.silently else self._wire.reset()
         self._scope.cancel()
         self._world.died(self.name, silently=self.life.silently)
+
+    def _give_up(self) -> None:
+        """Its disk refuses, and the process ends by itself: nobody has killed it."""
+        assert self.life is not None
+        self.life.dead = True
+        if self._wire is not None:
+            self._wire.reset()
+        self._world.note(self.name, "ends: its disk refuses")
 
     def _lose(self) -> None:
         if self.disk is not None:

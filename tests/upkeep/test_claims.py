@@ -12,6 +12,16 @@ from hub.upkeep.claims import ClaimsError, claims_of_hub
 
 pytestmark = pytest.mark.trio
 
+LOG = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Where a hub's is."""
+    (tmp_path / "log").write_text(f"{LOG}\n")
+    (tmp_path / "journal").mkdir()
+    return tmp_path / "journal"
+
 
 class Busy:
     """A hub whose account takes in a record each time that somebody asks how it is; its ledger is as old as that."""
@@ -24,7 +34,7 @@ class Busy:
 
     async def call(self, verb: str, **args: object) -> Any:
         if verb == "ledger.pin":
-            return {"pin": "a-1", "lsn": 10, "journal": str(self.journal)}
+            return {"pin": "a-1", "lsn": 10, "journal": str(self.journal), "log": LOG}
         if verb == "ledger.release":
             await trio.lowlevel.checkpoint()
             self.released.append(args["pin"])
@@ -42,9 +52,9 @@ class Busy:
 
 
 async def test_the_ledger_is_taken_when_the_account_is_past_the_pinned_record(
-    tmp_path: Path, autojump_clock: object
+    journal: Path, autojump_clock: object
 ) -> None:
-    hub = Busy(tmp_path)
+    hub = Busy(journal)
     claims = await claims_of_hub(hub)  # type: ignore[arg-type]
     assert (claims.entries, claims.stored) == ([{"booked": 10}], {1: 3})
     assert (claims.lsn, claims.cursor, claims.exact) == (10, 10, True)
@@ -62,8 +72,8 @@ async def test_whoever_cannot_read_the_journal_lets_go_of_it(
     assert hub.released == ["a-1"]
 
 
-async def test_whoever_is_interrupted_lets_go_of_it(tmp_path: Path, autojump_clock: object) -> None:
-    hub = Busy(tmp_path)
+async def test_whoever_is_interrupted_lets_go_of_it(journal: Path, autojump_clock: object) -> None:
+    hub = Busy(journal)
     hub.booked = -1_000_000  # it never comes to the record
     with trio.move_on_after(1) as scope:
         await claims_of_hub(hub)  # type: ignore[arg-type]
