@@ -65,6 +65,7 @@ class Line:
         self.next = 1
         self.bytes = 0  # of the batches in memory
         self.dropped = 0  # readings, by overflow or as poison
+        self.suspect: tuple[int, int] | None = None
         self.poison: deque[bytes] = deque(maxlen=POISON_KEPT)
         self._held: deque[Item] = deque()
         self._passed = 0  # how many of the oldest have been sent on this link
@@ -99,6 +100,10 @@ class Line:
     def rewind(self) -> None:
         """A new link: nothing has been sent on it yet."""
         self._passed = 0
+
+    def suspected(self, at: tuple[int, int] | None) -> None:
+        """The hub closed there (epoch, what was settled) over what came next; null: nothing is suspect any more."""
+        self.suspect = at
 
     def set_aside(self, through: int, reason: str) -> bool:
         """Turn the batch next after ``through`` into a hole (P11); False when there is none."""

@@ -65,7 +65,7 @@ class Backoff:
 
 
 class Linkage:
-    """What is known over all links of one device: back-off, poison, the last trouble.
+    """What is known over all links of one device: back-off, the last trouble.
 
     ``doorway`` limits how many devices of a process dial at once: handshakes side by side only make each other late.
     """
@@ -86,7 +86,6 @@ class Linkage:
         self._backoff = Backoff(randomness)
         self._hurried = trio.Event()
         self._away_until = 0.0  # the hub asked not to be dialled before
-        self._poison = Poison()
 
     @property
     def name(self) -> str:
@@ -150,14 +149,22 @@ class Linkage:
             raise Stopped(self._device.name, ending.code, ending.reason)
         if ending.by_hub and ending.code == CloseCode.SEQ_CONFLICT:
             await self._device.spool.forget_epoch()
-        spool = self._device.spool
-        code = ending.code if ending.by_hub and ending.suspect else None
-        if self._poison.closed(spool.epoch, ending.through, code) and spool.set_aside(ending.through, "poison"):
-            log.error("%s: set the batch after %d aside as poison", self._device.name, ending.through)
+        if ending.by_hub and ending.suspect:
+            self._suspect(ending)
         flapping = ending.by_hub and ending.code == CloseCode.FLAPPING
         pause = ending.retry_after or (FLAPPING if flapping else 0.0)
         self._away_until = trio.current_time() + pause
         return self._backoff.next(pause)
+
+    def _suspect(self, ending: Ending) -> None:
+        """The hub closed over something that had been sent: the second time over the same, set that aside."""
+        spool = self._device.spool
+        if spool.epoch is None:
+            return
+        poison = Poison(spool.suspect)
+        if poison.closed(spool.epoch, ending.through, ending.code) and spool.set_aside(ending.through, "poison"):
+            log.error("%s: set the batch after %d aside as poison", self._device.name, ending.through)
+        spool.suspected(poison.at)
 
     def _trouble(self, text: str) -> None:
         if text != self.trouble:

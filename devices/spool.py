@@ -22,6 +22,7 @@ class Spool(Protocol):
     next: int
     dropped: int  # readings, by overflow or set aside
     found: int  # readings that were in it when it was opened
+    suspect: tuple[int, int] | None  # epoch, and what was settled, when the hub closed over what came next (P11)
     trouble: str | None  # what keeps it from writing, while it cannot
 
     @property
@@ -74,6 +75,9 @@ class Spool(Protocol):
 
     async def forget_epoch(self) -> None:
         """The numbering is not to be trusted (4010): the next hello asks for a fresh one."""
+
+    def suspected(self, at: tuple[int, int] | None) -> None:
+        """Keep this as ``suspect``, over a restart, too."""
 
     def set_aside(self, through: int, reason: str) -> bool:
         """Turn the batch next after ``through`` into a hole (P11); False when there is none."""

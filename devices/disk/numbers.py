@@ -8,7 +8,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 VERSION = 1
 
@@ -87,7 +87,8 @@ class Hole(NamedTuple):
 @dataclass(frozen=True)
 class Numbers:
     """What must not be forgotten. ``reserved``: every number up to it may have left; ``held``: ranges above ``acked``
-    that the hub has; ``holes``: numbers that will never be sent."""
+    that the hub has; ``holes``: numbers that will never be sent; ``suspect``: epoch, and what was settled, when the hub
+    closed over what came next (P11)."""
 
     epoch: int | None = None
     log: str | None = None
@@ -96,10 +97,12 @@ class Numbers:
     held: tuple[tuple[int, int], ...] = ()
     numbering: Numbering = field(default_factory=Numbering)
     holes: tuple[Hole, ...] = ()
+    suspect: tuple[int, int] | None = None
 
     def to_bytes(self) -> bytes:
         """JSON."""
-        fields = [self.epoch, self.log, self.acked, self.reserved, self.held, self.numbering.runs, self.holes]
+        fields: list[Any] = [self.epoch, self.log, self.acked, self.reserved, self.held, self.numbering.runs]
+        fields += [self.holes] if self.suspect is None else [self.holes, self.suspect]
         return json.dumps([VERSION, *fields], separators=(",", ":")).encode()
 
     @classmethod
@@ -108,8 +111,9 @@ class Numbers:
         version, *fields = json.loads(data)
         if version != VERSION:
             raise ValueError(f"numbers of version {version}")
-        epoch, log, acked, reserved, held, runs, holes = fields
+        epoch, log, acked, reserved, held, runs, holes, *suspect = fields
         return cls(
             epoch, log, acked, reserved, tuple((first, last) for first, last in held),
             Numbering(Run(*run) for run in runs), tuple(Hole(*hole) for hole in holes),
+            tuple(suspect[0]) if suspect else None,
         )  # fmt: skip

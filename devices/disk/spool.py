@@ -68,7 +68,7 @@ class DiskSpool(BackedLine):
         numbers = found.numbers
         self.epoch, self.log, self.acked = numbers.epoch, numbers.log, numbers.acked
         self._above, self._numbering = Ranges(numbers.held), numbers.numbering
-        self._reserved = numbers.reserved
+        self._reserved, self.suspect = numbers.reserved, numbers.suspect
         self.next = self._next_then = numbers.reserved + 1
         self._held, self._files = deque(found.line), deque(found.files)
         self.found, self._opened = found.readings, trio.current_time()
@@ -158,6 +158,11 @@ class DiskSpool(BackedLine):
         self.acked, self._above, self._reserved = 0, Ranges(), 0
         await self._changed()
 
+    def suspected(self, at: tuple[int, int] | None) -> None:
+        if at != self.suspect:
+            self._soon(0.0)
+        super().suspected(at)
+
     def set_aside(self, through: int, reason: str) -> bool:
         self._soon(ACK_SECONDS)
         return super().set_aside(through, reason)
@@ -225,7 +230,7 @@ class DiskSpool(BackedLine):
         self._numbering = self._numbering.without(min(self.acked, self.first - 1))
         holes = tuple(Hole(hole.seq, hole.last, hole.readings, hole.reason) for hole in self._holes())
         above = tuple(self._above.pairs())
-        return Numbers(self.epoch, self.log, self.acked, reserved, above, self._numbering, holes)
+        return Numbers(self.epoch, self.log, self.acked, reserved, above, self._numbering, holes, self.suspect)
 
     async def _write_batches(self) -> None:
         self._batches_due = math.inf

@@ -162,24 +162,20 @@ def _refused(text: str) -> RemoteProtocolError:
 
 
 class Poison:
-    """Finds the batch that the hub cannot take (P11). Lives as long as the device, over many links."""
+    """Finds the batch that the hub cannot take (P11), over many links. ``at``: the epoch, and what was settled there,
+    when the hub closed last: keep it where the numbers are kept, and begin with it after a restart."""
 
     CODES: Final = frozenset({CloseCode.PROTOCOL, CloseCode.GARBLED, CloseCode.TOO_BIG})
-    CLOSES: Final = 2  # one may be an accident of the way there
 
-    def __init__(self) -> None:
-        self._at: tuple[int | None, int] | None = None
-        self._count = 0
+    def __init__(self, at: tuple[int, int] | None = None) -> None:
+        self.at = at
 
-    def closed(self, epoch: int | None, through: int, code: int | None) -> bool:
-        """The hub closed a welcomed link with ``code`` (None: lost) while ``through`` was settled. True: set the next
-        batch after ``through`` aside, and declare it ``dropped`` with reason poison on the next link."""
+    def closed(self, epoch: int, through: int, code: int | None) -> bool:
+        """The hub closed a welcomed link with ``code`` (None: lost) while ``through`` was settled. True the second time
+        there, as one may be an accident of the way: set the next batch after ``through`` aside, and declare it
+        ``dropped`` with reason poison on the next link."""
         if code not in self.CODES:
             return False
-        if self._at != (epoch, through):
-            self._at, self._count = (epoch, through), 0
-        self._count += 1
-        if self._count < self.CLOSES:
-            return False
-        self._at = None
-        return True
+        again = self.at == (epoch, through)
+        self.at = None if again else (epoch, through)
+        return again

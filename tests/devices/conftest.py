@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from devices.device import Device
+from devices.disk import DiskSpool
 from devices.link import Linkage
 from devices.report import Figures
 from devices.source import CommandFailed, Handler
@@ -66,7 +67,7 @@ class Switched:
     device: Device
     linkage: Linkage
     source: Counting
-    spool: MemorySpool
+    spool: MemorySpool | DiskSpool
     figures: Figures
     errors: list[Exception] = field(default_factory=list)
 
@@ -78,10 +79,16 @@ class Switched:
 
 @asynccontextmanager
 async def switched_on(
-    hub: HubEnd, *, period: float = 1.0, memory: int = 1 << 20, name: str = "dev-01", streams: Streams | None = None
+    hub: HubEnd,
+    *,
+    period: float = 1.0,
+    memory: int = 1 << 20,
+    name: str = "dev-01",
+    streams: Streams | None = None,
+    disk: DiskSpool | None = None,
 ) -> AsyncIterator[Switched]:
     """A counting device, linked by the real linkage; the block watches it."""
-    source, spool, figures = Counting(period), MemorySpool(memory), Figures()
+    source, spool, figures = Counting(period), MemorySpool(memory) if disk is None else disk, Figures()
     device = Device(name, source, spool, TrioClock(), figures)
     ports = hub.ports()
     on = Switched(device, Linkage(device, TARGET, streams or ports.streams, ports.randomness), source, spool, figures)
@@ -96,7 +103,9 @@ async def switched_on(
         except Exception as error:
             on.errors.append(error)
 
+    await device.open()
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(spool.run)
         nursery.start_soon(device.desk.serve)
         nursery.start_soon(measure)
         nursery.start_soon(keep)

@@ -1,11 +1,14 @@
 """One device against a hub's end in memory: what it sends, in which order, after which mishap."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from devices.disk import DiskSpool
+from hub.ports import InlineWorker
 from hub.wire.messages import (
     Bye,
     Cancel,
@@ -21,6 +24,7 @@ from hub.wire.messages import (
 )
 from tests.devices.conftest import switched_on
 from tests.devices.hubend import Close, HubEnd, TrioClock
+from tests.simulation.files import SimulatedFiles
 
 pytestmark = pytest.mark.trio
 
@@ -192,6 +196,28 @@ async def test_p11_the_batch_that_closes_the_link_twice_is_set_aside(
         assert account.gaps == [(1, Dropped(6, 6, 1, "poison"))]
         assert len(account.hellos) == 3
         assert account.values() == [value for value in rows(on.source.count) if value != 5.0]
+
+
+async def test_p11_a_device_that_was_killed_in_between_counts_on(autojump_clock: MockClock, hub: HubEnd) -> None:
+    refused, declared = trio.Event(), trio.Event()
+
+    def refuse(end: HubEnd, name: str, message: DeviceMessage) -> None:
+        if isinstance(message, Dropped):
+            declared.set()
+        if isinstance(message, Row) and message.values[0] == 5.0:
+            refused.set()
+            raise Close(1007)
+
+    hub.hook, files = refuse, SimulatedFiles()
+    async with switched_on(hub, disk=DiskSpool(Path("/spool"), files, InlineWorker())):
+        await refused.wait()
+        await trio.sleep(0.1)  # on its disk by then, and it has not dialled again
+    files.unlock()
+    async with switched_on(hub, disk=DiskSpool(Path("/spool"), files, InlineWorker())) as on:
+        on.stop_measuring()
+        await declared.wait()
+    assert (1, Dropped(6, 6, 1, "poison")) in hub.account().gaps
+    assert len(hub.account().hellos) == 3
 
 
 async def test_p11_other_codes_and_lost_links_set_nothing_aside(autojump_clock: MockClock, hub: HubEnd) -> None:

@@ -388,7 +388,7 @@ def test_p11_two_closings_at_one_place_make_a_batch_poison() -> None:
     assert not poison.closed(7, 4, CloseCode.TOO_BIG)  # counting starts anew for the batch after it
     assert not poison.closed(7, 5, CloseCode.TOO_BIG)  # it moved on in between
     assert not poison.closed(8, 5, CloseCode.TOO_BIG)
-    assert poison.closed(8, 5, CloseCode.TOO_BIG)
+    assert Poison(poison.at).closed(8, 5, CloseCode.TOO_BIG), "over a restart of the device, too"
 
 
 # --- whatever comes ------------------------------------------------------------------------------------------------
