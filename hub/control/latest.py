@@ -5,7 +5,7 @@ that has a value for every metric is kept as it is and looked into only when som
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +16,14 @@ from hub.wire.kept import Birth, Entry, Kept, Retried
 from hub.wire.messages import TIME_UNKNOWN, Array, Columns, Declared, Offsets, Regular, Row, Value
 from hub.wire.rows import accepted_mask, resolved_times, row_count
 
-SHAPES: Final = 4096  # different births that are kept compiled; fleets have a few, strangers may have many
-
 
 class Latest:
     """A track per device."""
 
     def __init__(self, models: Callable[[str], Model | None]) -> None:
         self._models = models
-        self._shapes: dict[tuple[str, tuple[Declared, ...]], Shape] = {}
+        #: Those of tracks: fleets share a few, and a device may be born with other metrics as often as it likes.
+        self._shapes: WeakValueDictionary[tuple[str, tuple[Declared, ...]], Shape] = WeakValueDictionary()
         self.tracks: dict[str, Track] = {}
 
     def take(self, entries: Iterable[Entry], moved: "set[Track] | None") -> None:
@@ -83,8 +82,6 @@ class Latest:
         key = (birth.model, birth.metrics)
         shape = self._shapes.get(key)
         if shape is None:
-            if len(self._shapes) >= SHAPES:
-                self._shapes.clear()
             shape = self._shapes[key] = Shape(birth.metrics, self._models(birth.model))
         return shape
 

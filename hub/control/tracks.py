@@ -23,7 +23,7 @@ class Reading(NamedTuple):
 class Shape:
     """A birth compiled: by index the metrics' names, what to divide raw values by, and the limits to warn of."""
 
-    __slots__ = ("names", "scales", "warn")
+    __slots__ = ("__weakref__", "names", "scales", "warn")
 
     def __init__(self, metrics: Sequence[Declared], model: Model | None) -> None:
         self.names = tuple(metric.name for metric in metrics)

@@ -10,7 +10,9 @@ from hub.model import ModelError, ValueType
 from hub.wire.kept import Birth
 from hub.wire.messages import Declared
 
-BIRTHS_REMEMBERED: Final = 50_000  # births whose plan is kept at hand; about 1 KB each, made again when needed
+#: Metrics of births whose plans are kept at hand, 100 bytes each, beyond two for each series: devices that are born
+#: again and again. Plans are made again when they are needed.
+METRICS_REMEMBERED: Final = 500_000
 
 
 class Series(NamedTuple):
@@ -81,6 +83,7 @@ class SeriesBook:
         self._series: dict[tuple[str, str, str, str], Series] = {}
         self._devices: dict[str, int] = {}
         self._plans: dict[int, Plan] = {}
+        self._planned = 0  # metrics in them
         self._shapes: dict[tuple[int, frozenset[int]], Shape] = {}
         self.fresh_series: list[Series] = []
         self.fresh_devices: list[tuple[int, str]] = []
@@ -95,9 +98,9 @@ class SeriesBook:
         """The plan of a birth; new series get their numbers now."""
         plan = self._plans.get(birth.id)
         if plan is None:
-            if len(self._plans) >= BIRTHS_REMEMBERED:
-                self._plans.clear()
-                self._shapes.clear()
+            if self._planned >= METRICS_REMEMBERED + 2 * len(self._series):
+                self._forget_plans()
+            self._planned += len(birth.metrics) + 1
             plan = self._plans[birth.id] = self._make(birth)
         return plan
 
@@ -115,8 +118,7 @@ class SeriesBook:
             del self._series[one.device, one.metric, one.unit, one.type]
         for _, name in self.fresh_devices:
             del self._devices[name]
-        self._plans.clear()
-        self._shapes.clear()
+        self._forget_plans()
         self.committed()
 
     def select(self, devices: Iterable[str] | None, metrics: Iterable[str] | None) -> list[Series]:
@@ -132,6 +134,11 @@ class SeriesBook:
 
     def __len__(self) -> int:
         return len(self._series)
+
+    def _forget_plans(self) -> None:
+        self._plans.clear()
+        self._shapes.clear()
+        self._planned = 0
 
     def _make(self, birth: Birth) -> Plan:
         device = self._device(birth.device)

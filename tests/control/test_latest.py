@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hub.control.live import Live
 from hub.wire.kept import Kept, Verdict
-from hub.wire.messages import GOOD, TIME_UNKNOWN, Columns, Offsets, Regular, Rejection, Row
+from hub.wire.messages import GOOD, TIME_UNKNOWN, Columns, Declared, Offsets, Regular, Rejection, Row
 from hub.wire.rows import UPTIME_END, accepted_mask, resolved_times
 from tests.control.making import birth, models
 
@@ -106,3 +106,11 @@ def test_time_latest_of_a_batch_of_two_clocks_is_by_what_they_come_to() -> None:
     live = Live(models)
     live.publish([kept])
     assert live.latest("pump-1") == [["flow", UPTIME_END + 50, 1.5, GOOD]]
+
+
+def test_nothing_is_kept_of_births_that_no_device_has_any_more() -> None:
+    live = Live(models)
+    for number in range(3):
+        born, seq = birth(metrics=(Declared(f"m{number}", "", "float64"),)), number + 1
+        live.publish([Kept(9, born, 1, seq, 99, 0, 0, Verdict(1, (), GOOD), Row(seq, 20, [1.0]), 60, 0)])
+    assert len(live._latest._shapes) == 1

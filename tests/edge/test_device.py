@@ -97,6 +97,25 @@ async def test_p4_a_device_may_send_again_what_is_here_and_has_no_room_in_welcom
         assert hub.ingest.duplicates == 2
 
 
+async def test_p4_a_device_with_very_many_gaps_comes_back_for_a_fresh_epoch(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.ingest.numbering.MAX_GAPS", 2)
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        async with tank(hub, token) as first:
+            epoch, log = first.session.epoch, first.session.log
+            for seq in (1, 3, 5):
+                await first.say(Row(seq, None, [1.0, 2.0]))
+                await first.say(Dropped(seq + 1, seq + 1, 1, "full"))
+            closed = await ended(first)
+            assert (closed.code, closed.reason) == (1013, "epoch 1 has too many gaps: say hello again")
+        async with tank(hub, token, DeviceSession(epoch, log, 5, 6, 8)) as again:  # it holds 6 and 7
+            assert (again.session.epoch, again.session.through) == (2, 0)
+            await again.rows(2)
+        assert [(kept.epoch, kept.seq) for kept in hub.kept] == [(1, 1), (1, 3), (1, 5), (2, 1), (2, 2)]
+
+
 async def test_p4_duplicates_are_counted_and_dropped_numbers_are_a_gap(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

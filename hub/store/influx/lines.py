@@ -16,7 +16,7 @@ from hub.wire.kept import Birth, Kept, Retried
 from hub.wire.messages import GOOD, QUALITIES, Columns, Row
 from hub.wire.rows import accepted_mask, resolved_times
 
-BIRTHS_REMEMBERED: Final = 50_000  # births whose heads and fields are kept at hand
+METRICS_REMEMBERED: Final = 1_000_000  # of births whose heads and fields are kept at hand, 150 bytes each
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -44,13 +44,16 @@ class LineEncoder:
 
     def __init__(self) -> None:
         self._plans: dict[int, _Plan] = {}
+        self._planned = 0  # metrics in them
 
     def lines(self, kept: Kept) -> list[Line]:
         """A line for each row with accepted readings."""
         plan = self._plans.get(kept.birth.id)
         if plan is None:
-            if len(self._plans) >= BIRTHS_REMEMBERED:
+            if self._planned >= METRICS_REMEMBERED:
                 self._plans.clear()
+                self._planned = 0
+            self._planned += len(kept.birth.metrics) + 1
             plan = self._plans[kept.birth.id] = _plan(kept.birth)
         body = kept.body
         if type(body) is Row:

@@ -222,10 +222,11 @@ def test_many_series_at_once_are_found_too(store: DuckStore, monkeypatch: pytest
 
 
 def test_births_are_forgotten_and_planned_again(store: DuckStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.store.series.BIRTHS_REMEMBERED", 2)
+    monkeypatch.setattr("hub.store.series.METRICS_REMEMBERED", -20)
     births = [birth(i, f"d{i % 3}", WEATHER if i % 2 else FREEZER[:2]) for i in range(1, 9)]
     store.take([row(i, one, T0 + i, [i * 100, None]) for i, one in enumerate(births, 1)], 8)
     assert len(values(store)) == 8
+    assert store._book._planned <= 4 < sum(len(one.metrics) + 1 for one in births)
     assert store.statistics()["series"] == 12  # of each of three devices: temperature in two types, humidity, door
 
 
