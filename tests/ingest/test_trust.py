@@ -120,8 +120,8 @@ async def test_time_a_clock_that_is_set_for_the_first_time_is_no_leap(unset: boo
 async def test_time_health_says_what_is_wrong_with_the_clock() -> None:
     clock = HandClock()
     async with house(clock=clock) as hub:
-        standing = Standing(hub.journal, hub.ingest, Mock(), Mock(), clock)
-        standing.damage = Mock(cautions=list)
+        standing = Standing(hub.journal, hub.ingest, Mock(), Mock(), clock, list)
+        standing.damage, standing.copies = Mock(cautions=list), Mock(problem=None)
         assert standing.cautions() == []
         hub.open().intake.keep(*row(1))
         clock.time = NOON + YEARS
