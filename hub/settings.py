@@ -58,7 +58,6 @@ class TlsSection(Section):
 
 
 class LimitsSection(Section):
-    frame_bytes: Annotated[int, Field(ge=1_024, le=1_048_576)] = 65_536
     links: Annotated[int, Field(ge=1)] = 3_000
     half_open: Annotated[int, Field(ge=1)] = 256
     ingest_mb: Annotated[int, Field(ge=1)] = 256

@@ -126,7 +126,7 @@ def _ingest(settings: Settings, ports: Ports, opened: Opened, models: ModelDoor)
     limits = settings.limits
     return Ingest(
         opened.journal, opened.marks, ports.clock, Credit(limits.ingest_mb * MIB, limits.links), opened.identity,
-        models.known.get, frame=limits.frame_bytes, idle=limits.idle_seconds * 2.5,
+        models.known.get, idle=limits.idle_seconds * 2.5,
         kept_for=settings.store.retention_us or FOR_EVER,
     )  # fmt: skip
 
@@ -134,7 +134,7 @@ def _ingest(settings: Settings, ports: Ports, opened: Opened, models: ModelDoor)
 def edge_limits(limits: LimitsSection) -> Limits:
     """What a connection may cost by the settings."""
     return Limits(
-        silence=limits.idle_seconds, frame=limits.frame_bytes, half_open=limits.half_open, links=limits.links,
+        silence=limits.idle_seconds, half_open=limits.half_open, links=limits.links,
         dials_per_second=limits.dials_per_second, tls=limits.tls_seconds, request=limits.request_seconds,
         hello=limits.hello_seconds, flaps=limits.flaps_per_minute, flap_pause=limits.flap_pause_seconds,
     )  # fmt: skip

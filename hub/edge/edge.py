@@ -23,7 +23,7 @@ from hub.edge.rooms import Rooms
 from hub.edge.status import Gauge
 from hub.ports import Streams
 from hub.wire.errors import CloseCode
-from hub.wire.messages import DEVICE_PATH, SUBPROTOCOL, Goaway, Reject
+from hub.wire.messages import DEVICE_PATH, MAX_FRAME, SUBPROTOCOL, Goaway, Reject
 from hub.wire.shapes import Presence, Status
 
 DRAIN_SECONDS: Final = 5.0  # for links to end by themselves when the hub stops
@@ -138,7 +138,7 @@ class Edge:
             return None
         assert visit.tap is not None
         socket = await request.accept(subprotocol=SUBPROTOCOL)
-        link = visit.link = Link(socket, visit.tap, self._limits.frame)
+        link = visit.link = Link(socket, visit.tap, MAX_FRAME)
         if admitted is not None:
             visit.slot.free()
         if request.path == DEVICE_PATH:

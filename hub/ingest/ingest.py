@@ -69,7 +69,6 @@ class Ingest:
         log: str,
         models: Callable[[str], Model | None],
         *,
-        frame: int = MAX_FRAME,
         idle: float = 50.0,
         kept_for: int = FOR_EVER,
     ) -> None:
@@ -83,7 +82,6 @@ class Ingest:
         self.duplicates = self.frames = self.readings = self.rejected = self.refused = self.conflicts = 0
         self._log = log
         self._models = models
-        self._frame = frame
         self._idle = idle
         self._unset = False  # the clock said since the start what no clock that is set says
         self._births: dict[str, _Standing] = {}
@@ -125,7 +123,7 @@ class Ingest:
         uptime_base = None if hello.uptime is None else now - hello.uptime
         intake = Intake(self, marks, numbering, birth, self._judge(model, hello), window, uptime_base)
         welcome = Welcome(
-            numbering.epoch, todo.through, todo.held, window, self._frame, self._idle, now, self._log
+            numbering.epoch, todo.through, todo.held, window, MAX_FRAME, self._idle, now, self._log
         )  # fmt: skip
         return Opening(welcome, marks.lsn, intake)
 

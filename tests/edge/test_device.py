@@ -139,6 +139,25 @@ async def test_offences_are_told_by_their_code(
         assert len(hub.kept) == 3
 
 
+async def test_a_frame_as_large_as_welcome_says_is_taken_and_no_larger_one(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    def frame(seq: int, size: int) -> bytes:
+        made = encode(Row(seq, None, ["x" * (size - 9), None]))
+        assert len(made) == size
+        return made
+
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        assert device.welcome is not None
+        largest = device.welcome.frame
+        device.session.next = 2
+        device.session.sent(1, largest)
+        await device.socket.send(frame(1, largest))
+        await device.acked()
+        await device.socket.send(frame(2, largest + 1))
+        assert (await ended(device)).code == CloseCode.TOO_BIG
+
+
 async def test_who_overruns_the_window_is_closed_1008(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
         hub.edge.acked = lambda *_: None  # type: ignore[method-assign]  # no ack
