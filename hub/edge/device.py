@@ -83,6 +83,9 @@ class DeviceConversation:
         if self._visit.slot.evicted:
             await trio.lowlevel.checkpoint()  # it ends here, before it takes anything over
         await self._hold_off(device)
+        if self._desk.draining:  # it was on its way when everybody was told
+            await self._link.send([encode(self._desk.come_back())])
+            raise RemoteProtocolError(CloseCode.DRAIN, "the hub restarts")
         self._desk.refuse_stale(device, self._visit.number)
         try:
             opening = self._rooms.ingest.open(device, hello)

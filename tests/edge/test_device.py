@@ -370,6 +370,25 @@ async def test_a_drained_hub_says_goaway_and_1012(tmp_path: Path, autojump_clock
         assert (await ended(device)).code == CloseCode.DRAIN
 
 
+async def test_a_device_that_says_hello_after_the_drain_began_is_sent_away_with_goaway_and_1012(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        async with hub.socket(token) as socket, tank(hub, await hub.token("tank-2")):
+            hub.edge.drain()
+            began = trio.current_time()
+            await socket.send(encode(hello()))
+            told = decode_hub(await socket.receive())
+            assert isinstance(told, Goaway)
+            assert told.retry_after > 2.0, "another time than the one before it"
+            with pytest.raises(SocketClosed) as closed:
+                await socket.receive()
+            assert closed.value.code == CloseCode.DRAIN
+            assert trio.current_time() - began < 1.0
+        assert hub.registry.info("tank-1")["state"] == "never"
+
+
 async def test_a_drained_hub_acks_what_is_under_way_and_spreads_its_devices(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
