@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from hub.control.errors import ControlRefused
 from hub.control.latest import Latest
-from hub.control.tracks import Reading, Track
+from hub.control.tracks import Moved, Reading
 from hub.control.viewer import Subscription, Viewer
-from hub.control.violations import Violation, Violations
+from hub.control.violations import Violations
 from hub.model import Model
 from hub.wire.kept import Birth, Entry, Kept
 from hub.wire.messages import Declared, Event, Plain, Value
@@ -41,14 +41,13 @@ class Live:
         if not self._viewers:
             self._latest.take(entries, None)
             return
-        moved: set[Track] = set()
+        warns = any("violation" in each.kinds for viewer in self._viewers for each in viewer.subscriptions.values())
+        moved = Moved(fresh=[] if warns else None)
         self._latest.take(entries, moved)
-        seen: set[Violation] = set()
         kepts = [entry for entry in entries if type(entry) is Kept]
-        if any("violation" in each.kinds for viewer in self._viewers for each in viewer.subscriptions.values()):
-            seen = self._violations.take(kepts, self._latest.tracks, moved)
+        seen = set() if moved.fresh is None else self._violations.take(kepts, moved.fresh)
         for viewer in self._viewers:
-            viewer.mark(moved, seen)
+            viewer.mark(moved.tracks, seen)
         for kept in kepts:
             if type(kept.body) is Event:
                 self._event(kept, kept.body)

@@ -1,6 +1,7 @@
 """What is known of one device's series, in a form that is cheap to keep up to date."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from hub.model import Model, ValueType
@@ -57,7 +58,7 @@ class Series:
 class Track:
     """One device: its series by index of its birth, and the last row that had a value for every metric."""
 
-    __slots__ = ("birth", "full", "rows", "series", "shape", "time", "width")
+    __slots__ = ("birth", "clear", "full", "rows", "series", "shape", "time", "width")
 
     def __init__(self, birth: Birth, shape: Shape) -> None:
         self.birth = birth
@@ -66,6 +67,7 @@ class Track:
         self.width = len(shape.names)
         self.full: Kept | None = None
         self.time = -1  # min(time, receive time) of the full row
+        self.clear = -1  # a full row of this time or later is ahead of every series
         self.rows = 0  # full rows that moved latest
 
     @property
@@ -91,8 +93,27 @@ class Track:
             series.moved += self.rows
             before[name] = series
         self.birth, self.shape, self.width = birth, shape, len(shape.names)
+        self.clear = max(self.clear, self.time + 1)
         self.full, self.time, self.rows = None, -1, 0
         self.series = [before.get(name) or Series() for name in shape.names]
+
+
+class Fresh(NamedTuple):
+    """A batch that moved latest. ``before``: of the metrics that it moved, by index, what was latest until then; null
+    where it moved all of them, with one row."""
+
+    kept: Kept
+    shape: Shape
+    before: Mapping[int, Order] | None
+
+
+@dataclass
+class Moved:
+    """What moved latest, for those who watch. ``fresh``: the batches whose metrics have limits to warn of, where
+    somebody wants to be warned."""
+
+    tracks: set[Track] = field(default_factory=set)
+    fresh: list[Fresh] | None = None
 
 
 def _scale(type_: str) -> int:

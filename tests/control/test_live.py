@@ -19,6 +19,7 @@ from tests.control.making import METRICS, birth, models
 
 pytestmark = pytest.mark.trio
 T0 = 1_790_000_000_000_000
+DAY = 86_400_000_000
 PUMP = birth()
 PUMP_2 = birth("pump-2")
 
@@ -190,6 +191,39 @@ async def test_events_are_shown_in_order_and_bounded(autojump_clock: MockClock) 
     updates = await viewer.take()
     texts = [update.body["text"] for update in updates]  # type: ignore[index, call-overload]
     assert texts == [str(n) for n in range(10, EVENTS + 10)]
+
+
+async def warned(hub: Live, *groups: list[Kept]) -> list[tuple[str, str, int]]:
+    """Publish these groups; code, text and count of what is warned of."""
+    viewer = watch(hub, "violation")
+    for group in groups:
+        hub.publish(group)
+    told: list[Any] = [update.body for update in await taken(viewer)]
+    viewer.close()
+    return sorted((body["code"], body["text"], body["count"]) for body in told)
+
+
+async def test_time_a_late_row_beside_a_fresh_one_does_not_alert(autojump_clock: MockClock) -> None:
+    high, low = row(3, -DAY, 9.0), row(4, 1, 1.0)
+    assert await warned(live(), [row(1, 0, 1.0)], [high, low]) == []
+    assert await warned(live(), [row(1, 0, 1.0), high, low]) == []
+    assert await warned(live(), [row(1, 0, 9.0), row(2, 1, 1.0)]) == [("warn_max", "9 m3/s is above 5", 1)]
+
+
+async def test_time_what_is_late_is_told_for_each_metric(autojump_clock: MockClock) -> None:
+    """Of one row flow may be late, and pressure not."""
+    partial = row(2, 5, 1.0, None)
+    assert await warned(live(), [row(1, 0, 1.0)], [partial, row(3, 3, 9.0, 50)]) == [
+        ("warn_min", "0.5 Pa is below 1", 1)
+    ]
+
+
+async def test_time_late_rows_of_a_batch_of_columns_do_not_alert(autojump_clock: MockClock) -> None:
+    flow = np.array([9.0, 8.0, 7.0, 6.0])
+    offsets = Offsets(T0, np.array([-20, 10, 5, 15]))
+    assert await warned(live(), [row(1, 0, 1.0)], [kept(2, Columns(2, offsets, [(0, flow)]))]) == [
+        ("warn_max", "6 m3/s is above 5", 2)
+    ]
 
 
 async def test_violations_are_counted_up_not_repeated(autojump_clock: MockClock) -> None:
