@@ -121,6 +121,7 @@ async def run_hub(
             core.start_soon(journal.watch)
             core.start_soon(_collect_young)
             await core.start(house.followers.run)
+            core.start_soon(house.seeding.run, house.followers.reached, journal.durable)
             core.start_soon(house.router.run)
             core.start_soon(house.registry.run)
             core.start_soon(house.keeper.run)

@@ -23,6 +23,7 @@ from hub.edge.rooms import Rooms
 from hub.followers.loop import Followers
 from hub.journal import Journal
 from hub.ports import Ports
+from hub.seeding import Seeding
 from hub.settings import Settings, address
 from hub.store.base import Store
 from hub.upkeep.copies import Copies
@@ -53,6 +54,7 @@ class House:
     mender: Mender | None
     damage: DamageWatch
     copies: Copies
+    seeding: Seeding
 
 
 async def serve_house(house: House, tls: Any, stop: trio.Event, task_status: trio.TaskStatus[House]) -> None:

@@ -33,6 +33,7 @@ from hub.ingest.marks import Marks
 from hub.journal import Journal
 from hub.ports import Ports, Worker
 from hub.preflight import mirror_token
+from hub.seeding import Seeding
 from hub.serving import House
 from hub.settings import LimitsSection, Settings
 from hub.standing import Standing
@@ -84,8 +85,9 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
         store=asked.status, rebuild=standing.rebuild, problems=standing.problems, cautions=standing.cautions,
     )  # fmt: skip
     edge = Edge(rooms, edge_limits(settings.limits))
+    seeding = Seeding(opened.store, ports.worker(), live, registry)
     control, account = ControlFollower(state, worker, ports.clock, router), AccountFollower(state, worker)
-    acks, shown = Acks(edge.acked, edge.rejected, registry.position), LiveFollower(live.publish)
+    acks, shown = Acks(edge.acked, edge.rejected, registry.position), LiveFollower(live.publish, seeding.ready)
     stored, mirrors = StoreFollower(opened.store, opened.store_worker), _mirrors(settings, ports, opened)
     followers = Followers(journal, [acks, shown, control, account, stored, *mirrors], _follower_failed)
     mender = _mender(ports, opened, ledger, followers)
@@ -100,7 +102,7 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
     standing.damage, standing.copies = damage, copies
     return House(
         settings, ports, journal, registry, router, followers, edge, rooms, opened.store, keeper, opened.identity,
-        mender, damage, copies,
+        mender, damage, copies, seeding,
     )  # fmt: skip
 
 

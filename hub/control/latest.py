@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.control.tracks import Fresh, Moved, Order, Reading, Series, Shape, Track
+from hub.control.tracks import Fresh, Moved, Order, Reading, Series, Shape, Stored, Track
 from hub.model import Model
 from hub.wire.kept import Birth, Entry, Kept, Retried
 from hub.wire.messages import TIME_UNKNOWN, Array, Columns, Declared, Offsets, Regular, Row, Value
@@ -139,6 +139,24 @@ def _merge_retried(track: Track, retried: Retried) -> bool:
             continue
         _move(track, series, order)
         series.reading, series.kept = Reading(time, track.shape.shown(index, value), retried.quality), None
+        series.moved += 1
+        any_moved = True
+    return any_moved
+
+
+def merge_stored(track: Track, readings: Iterable[Stored]) -> bool:
+    """What a store has: newer is what came as late. Whether any series moved."""
+    shape, any_moved = track.shape, False
+    indexes = {name: index for index, name in enumerate(shape.names)}
+    for metric, unit, at, time, value, quality in readings:
+        index = indexes.get(metric)
+        if index is None or shape.units[index] != unit:
+            continue
+        series, order = track.series[index], (at, 0, 0, 0)
+        if order <= series.order or order <= track.order:
+            continue
+        _move(track, series, order)
+        series.reading, series.kept = Reading(time, shape.as_shown(index, value), quality), None
         series.moved += 1
         any_moved = True
     return any_moved

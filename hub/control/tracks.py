@@ -21,14 +21,27 @@ class Reading(NamedTuple):
     quality: int
 
 
+class Stored(NamedTuple):
+    """A reading as a store has it: numbers as floats, in the unit. ``at``: min(time, receive time)."""
+
+    metric: str
+    unit: str
+    at: int
+    time: int
+    value: float | str
+    quality: int
+
+
 class Shape:
     """A birth compiled: by index the metrics' names, what to divide raw values by, and the limits to warn of."""
 
-    __slots__ = ("names", "scales", "warn")
+    __slots__ = ("names", "scales", "units", "warn", "whole")
 
     def __init__(self, metrics: Sequence[Declared], model: Model | None) -> None:
         self.names = tuple(metric.name for metric in metrics)
+        self.units = tuple(metric.unit for metric in metrics)
         self.scales = tuple(_scale(metric.type) for metric in metrics)
+        self.whole = tuple(_whole(metric.type) for metric in metrics)
         self.warn: list[tuple[int, float, float]] = []  # index, lowest and highest value nobody needs to look at
         for index, name in enumerate(self.names):
             metric = None if model is None else model.metrics.get(name)
@@ -41,6 +54,10 @@ class Shape:
         """A raw value in the metric's unit."""
         scale = self.scales[index]
         return value if scale == 1 or not isinstance(value, int) else value / scale
+
+    def as_shown(self, index: int, stored: float | str) -> Value:
+        """A stored value as ``shown`` had it."""
+        return stored if isinstance(stored, str) else self.whole[index](stored)
 
 
 class Series:
@@ -114,6 +131,13 @@ class Moved:
 
     tracks: set[Track] = field(default_factory=set)
     fresh: list[Fresh] | None = None
+
+
+def _whole(type_: str) -> type[bool] | type[int] | type[float]:
+    """What a stored number of this type is."""
+    if type_ == "bool":
+        return bool
+    return int if type_ in ("int", "decimal(0)") else float
 
 
 def _scale(type_: str) -> int:

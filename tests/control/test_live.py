@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from hub.control.errors import ControlRefused
 from hub.control.live import VIEWERS, Live
+from hub.control.tracks import Stored
 from hub.control.viewer import EVENTS, Viewer
 from hub.wire.kept import Birth, Kept, Verdict
 from hub.wire.messages import GOOD, TIME_UNKNOWN, Columns, Declared, Event, Offsets, Regular, Rejection, Row
@@ -111,9 +112,38 @@ async def test_series_go_on_by_name_through_a_new_birth(autojump_clock: MockCloc
     assert hub.latest("pump-1") == [["pressure", T0 + 1, 2.0, GOOD], ["heat", T0 + 2, 60.5, GOOD]]
 
 
+def stored(metric: str, time: int, value: float | str, unit: str = "m3/s") -> Stored:
+    return Stored(metric, unit, T0 + time, T0 + time, value, GOOD)
+
+
+async def test_time_a_late_row_after_the_start_moves_nothing_and_does_not_alert(autojump_clock: MockClock) -> None:
+    hub = live()
+    hub.seed("pump-1", "pump", METRICS, [stored("flow", 0, 4.5), stored("pressure", 0, 2.0, "Pa")])
+    assert await warned(hub, [row(1, -DAY, 9.0)]) == []
+    assert hub.latest("pump-1") == [["flow", T0, 4.5, GOOD], ["pressure", T0, 2.0, GOOD]]
+    assert await warned(hub, [row(2, 1, 9.0)]) == [("warn_max", "9 m3/s is above 5", 1)]
+
+
+async def test_what_the_store_tells_late_takes_nothing_back_and_is_shown(autojump_clock: MockClock) -> None:
+    hub = live()
+    viewer = watch(hub)
+    hub.publish([row(1, 5, 1.0, None)])
+    await taken(viewer)
+    hub.seed("pump-1", "pump", METRICS, [stored("flow", 0, 4.5), stored("pressure", 0, 2.0, "Pa")])
+    assert readings(await taken(viewer)) == [["pump-1", "pressure", T0, 2.0, GOOD]]
+    assert hub.latest("pump-1") == [["flow", T0 + 5, 1.0, GOOD], ["pressure", T0, 2.0, GOOD]]
+
+
+async def test_what_the_store_knew_is_shown_in_the_type_of_its_metric(autojump_clock: MockClock) -> None:
+    metrics = (Declared("on", "/", "bool"), Declared("n", "/", "int"), Declared("x", "/", "decimal(1)"))
+    hub = live()
+    hub.seed("a", "", metrics, [stored("on", 0, 1.0, "/"), stored("n", 0, 7.0, "/"), stored("x", 0, 0.5, "/")])
+    assert [repr(reading[2]) for reading in hub.latest("a")] == ["True", "7", "0.5"]
+
+
 async def test_a_new_hub_shows_what_the_store_knew(autojump_clock: MockClock) -> None:
     hub = live()
-    hub.seed("pump-1", "pump", METRICS, [("flow", T0, 4.5, GOOD), ("gone", T0, 1, GOOD)])
+    hub.seed("pump-1", "pump", METRICS, [stored("flow", 0, 4.5), stored("gone", 0, 1.0), stored("flow", 9, 1.0, "l/s")])
     viewer = watch(hub)
     assert readings(await taken(viewer)) == [["pump-1", "flow", T0, 4.5, GOOD]]
     hub.publish([row(1, 0, 5.5)])
