@@ -67,7 +67,7 @@ class DeviceConversation:
             self._desk.flapping.ended(self._counted, ending.code)
         if self.intake is None:
             return
-        self.intake.close(self._session.outstanding.bytes)
+        self.intake.close(self._session.outstanding)
         if self._desk.here.get(self.device) is self:
             del self._desk.here[self.device]
         if ending.code == CloseCode.SEQ_CONFLICT:

@@ -14,11 +14,11 @@ from devices.link import Linkage
 from devices.report import Figures
 from devices.spool import MemorySpool, Numbered
 from hub.client.errors import SocketClosed
-from hub.ingest.credit import Credit
+from hub.ingest.credit import LEAST_BATCHES, Credit, cost
 from hub.ports import SystemClock, SystemRandomness
 from hub.wire.codec import decode_hub, encode
 from hub.wire.errors import CloseCode
-from hub.wire.messages import MAX_FRAME, Columns, Goaway, Hello, Regular, Row, Welcome
+from hub.wire.messages import MAX_FRAME, Columns, Goaway, Hello, Regular, Row, Welcome, Window
 from hub.wire.session import DeviceSession
 from tests.devices.conftest import Counting
 from tests.edge.house import METRICS, House, Tank, house, tank
@@ -75,7 +75,7 @@ async def test_full_disk_what_a_link_that_left_had_sent_counts_until_it_is_durab
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     files, credit = SimulatedFiles(), Credit(0, LINKS)
-    budget = LINKS * MAX_FRAME
+    budget = LINKS * cost(Window(LEAST_BATCHES, MAX_FRAME))
     async with house(tmp_path, files=files, credit=credit, ahead_bytes=0) as hub:
         wanderers = [Wanderer(await hub.token(f"tank-{number}")) for number in range(TANKS)]
         for wanderer in wanderers:  # their births and epochs are here
