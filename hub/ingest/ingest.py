@@ -17,10 +17,11 @@ from hub.model.model import Model
 from hub.ports import Clock
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.kept import Birth, Born, ClockConfirmed, EpochGiven, Expired, Gap, Marked, Removed, Retried, Verdict
-from hub.wire.messages import MAX_FRAME, Declared, Dropped, Hello, Welcome
+from hub.wire.messages import MAX_FRAME, Declared, Dropped, Hello, Welcome, Window
 from hub.wire.records import pack_born, pack_clock, pack_epoch, pack_expired, pack_gap, pack_removed, pack_retried
 
 FOR_EVER: Final = 2**62  # us
+ONE_FRAME: Final = Window(1, MAX_FRAME)  # what a full disk leaves of a window, until the ack of it grants the rest
 ITSELF: Final = "hub"  # who says what the clock says when nobody was asked
 
 
@@ -122,8 +123,9 @@ class Ingest:
         marks.generation += 1
         uptime_base = None if hello.uptime is None else now - hello.uptime
         intake = Intake(self, marks, numbering, birth, self._judge(model, hello), window, uptime_base)
+        granted = ONE_FRAME if self.journal.stalled else window
         welcome = Welcome(
-            numbering.epoch, todo.through, todo.held, window, MAX_FRAME, self._idle, now, self._log
+            numbering.epoch, todo.through, todo.held, granted, MAX_FRAME, self._idle, now, self._log
         )  # fmt: skip
         return Opening(welcome, marks.lsn, intake)
 
