@@ -51,10 +51,8 @@ class DeviceConversation:
         try:
             await self._open()
             ending = await self._stream()
-        except RemoteProtocolError as error:
-            ending = Ending(error.code, error.text)
-        except LinkClosed as closed:
-            ending = Ending(closed.code, closed.reason, say=closed.judged)
+        except (RemoteProtocolError, LinkClosed) as end:
+            ending = self._ending_of(end)
         except trio.Cancelled:
             ending = Ending(CloseCode.GOING_AWAY, "the hub stops")
             raise
@@ -169,13 +167,20 @@ class DeviceConversation:
     async def _read(self) -> Ending:
         try:
             await self._read_bursts()
-        except RemoteProtocolError as error:
-            return Ending(error.code, error.text)
         except Superseded:
             return Ending(CloseCode.TAKEN_OVER, "another link of this device has taken over")
-        except LinkClosed as closed:
-            return Ending(closed.code, closed.reason, say=closed.judged)
+        except (RemoteProtocolError, LinkClosed) as end:
+            return self._ending_of(end)
         return Ending(CloseCode.NORMAL, "bye")
+
+    def _ending_of(self, end: RemoteProtocolError | LinkClosed) -> Ending:
+        """How the link ends; a frame that is refused is counted."""
+        if isinstance(end, RemoteProtocolError):
+            self._desk.refused[end.code] += 1
+            return Ending(end.code, end.text)
+        if end.judged:
+            self._desk.refused[end.code] += 1
+        return Ending(end.code, end.reason, say=end.judged)
 
     async def _read_bursts(self) -> None:
         """The hot loop: no await inside a burst. Returns when the device says bye."""

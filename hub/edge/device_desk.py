@@ -1,6 +1,6 @@
 """What the conversations with all devices share: who is here, who was here last, and what they have in common."""
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +29,7 @@ class DeviceDesk:
     here: dict[str, "DeviceConversation"] = field(default_factory=dict)
     newest: dict[str, int] = field(default_factory=dict)  # number of the newest visit of each device
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))  # seconds, receive to ack
+    refused: Counter[int] = field(default_factory=Counter)  # frames, by the code their links were closed with
     draining: bool = False  # the hub lets everybody go
     told: int = 0  # devices that were told so
 

@@ -45,7 +45,7 @@ class Edge:
         self._watch = Watch(self._limits.silence, self._limits.send)
         flapping = Flapping(self._limits.flaps, self._limits.flap_pause)
         self._desk = DeviceDesk(rooms, self._limits, self._watch, flapping)
-        self._gauge = Gauge(rooms, self._desk.latencies)
+        self._gauge = Gauge(rooms, self._desk.latencies, self._desk.refused)
         self._calls = Calls(rooms, self.status)
         self._operators: set[OperatorConversation] = set()
         self._supervisor: Supervisor | None = None
@@ -209,6 +209,7 @@ class Edge:
             "devices": len(self._desk.here),
             "operators": len(self._operators),
             "refused": self._refused,
+            **{f"refused_{code:d}": count for code, count in self._desk.refused.items()},
         }
 
 

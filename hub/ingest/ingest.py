@@ -43,7 +43,6 @@ class IngestStatistics:
     granted: int  # bytes of credit
     frames: int
     duplicates: int
-    refused: int  # frames with an illegal seq
     conflicts: int
     readings: int
     accepted: int
@@ -80,7 +79,7 @@ class Ingest:
         self.clock = clock
         self.credit = credit
         self.kept_for = kept_for
-        self.duplicates = self.frames = self.readings = self.rejected = self.refused = self.conflicts = 0
+        self.duplicates = self.frames = self.readings = self.rejected = self.conflicts = 0
         self._log = log
         self._models = models
         self._idle = idle
@@ -251,7 +250,7 @@ class Ingest:
         """How things stand."""
         self.credit.durable(self.journal.durable)
         return IngestStatistics(
-            len(self.marks), self.credit.links, self.credit.granted, self.frames, self.duplicates, self.refused,
+            len(self.marks), self.credit.links, self.credit.granted, self.frames, self.duplicates,
             self.conflicts, self.readings, self.accepted, self.rejected,
         )  # fmt: skip
 

@@ -182,5 +182,4 @@ class Intake:
 
     def _jump(self, seq: int) -> RemoteProtocolError:
         expected = self._numbering.prefix + 1
-        self._ingest.refused += 1
         return RemoteProtocolError(CloseCode.SEQ_JUMP, f"expected seq {expected}, not seq {seq}")

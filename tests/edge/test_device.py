@@ -139,6 +139,21 @@ async def test_offences_are_told_by_their_code(
         assert len(hub.kept) == 3
 
 
+async def test_ledger_refused_frames_are_counted_by_their_code(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub:
+        offences = (jump, garbled, garbled, oversized, text)
+        for number, offence in enumerate(offences):
+            async with tank(hub, await hub.token(f"tank-{number}")) as device:
+                await device.rows(1)
+                await offence(device)
+                await ended(device)
+        await wait_all_tasks_blocked()
+        assert hub.edge.status()["refused"] == {"1003": 1, "1007": 2, "1009": 1, "4009": 1}
+        assert hub.edge.statistics()["refused_1007"] == 2
+        assert hub.edge.status()["duplicate"] == 0
+        assert hub.ingest.frames == len(offences)
+
+
 async def test_a_frame_as_large_as_welcome_says_is_taken_and_no_larger_one(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
