@@ -99,10 +99,10 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
     damage = DamageWatch(journal, opened.store, ports.worker(), ledger, lambda: followers.cursor(opened.store.name))
     copies = Copies(state, ports.worker(), ports.files, _copies_failed)
     standing.followers, standing.mender, standing.keeper = followers, mender, keeper
-    standing.damage, standing.copies = damage, copies
+    standing.damage, standing.copies, standing.mirrors = damage, copies, mirrors
     return House(
         settings, ports, journal, registry, router, followers, edge, rooms, opened.store, keeper, opened.identity,
-        mender, damage, copies, seeding,
+        mender, damage, copies, seeding, mirrors,
     )  # fmt: skip
 
 
