@@ -121,6 +121,7 @@ async def run_hub(
             core.start_soon(journal.watch)
             core.start_soon(_collect_young)
             await core.start(house.followers.run)
+            core.start_soon(house.seeding.run, house.followers.reached, journal.durable)
             core.start_soon(house.router.run, partial(house.followers.reached, journal.durable, ["control"]))
             core.start_soon(house.registry.run)
             core.start_soon(house.keeper.run)
@@ -129,10 +130,22 @@ async def run_hub(
             if house.mender is not None:
                 core.start_soon(house.mender.run)
             await serve_house(house, tls, stop, task_status)
-            await journal.wait_durable(journal.appended)
-            with trio.move_on_after(CATCH_UP_SECONDS):
-                await house.followers.reached(journal.durable)
-            await house.registry.flush()
-            await house.copies.make()
+            await _settle(house)
             core.cancel_scope.cancel()
     log.info("stopped", durable=journal.durable)
+
+
+async def _settle(house: House) -> None:
+    """Bring to disk what came in before the door was shut. A full disk is not waited for: what is not durable was not
+    acked, and devices still hold it."""
+    journal = house.journal
+    if not await journal.flush():
+        left = journal.appended - journal.durable
+        log.warning("the disk is full: what was not acked stays with the devices", records=left)
+    with trio.move_on_after(CATCH_UP_SECONDS):
+        await house.followers.reached(journal.durable)
+    try:
+        await house.registry.flush()
+    except StateError as error:
+        log.warning("when devices were last seen is not written", why=str(error))
+    await house.copies.make()

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,8 +21,10 @@ from hub.edge.edge import Edge
 from hub.edge.http import application, serve_http
 from hub.edge.rooms import Rooms
 from hub.followers.loop import Followers
+from hub.followers.store import MirrorFollower
 from hub.journal import Journal
 from hub.ports import Ports
+from hub.seeding import Seeding
 from hub.settings import Settings, address
 from hub.store.base import Store
 from hub.upkeep.copies import Copies
@@ -53,6 +55,8 @@ class House:
     mender: Mender | None
     damage: DamageWatch
     copies: Copies
+    seeding: Seeding
+    mirrors: Sequence[MirrorFollower]
 
 
 async def serve_house(house: House, tls: Any, stop: trio.Event, task_status: trio.TaskStatus[House]) -> None:
@@ -96,6 +100,9 @@ def _statistics(house: House) -> dict[str, Any]:
         "edge": house.edge.statistics,
         "store": house.store.statistics,
         "followers": lambda: {f"{each['name']}_lag": each["lag"] for each in house.followers.status()},
+        "mirror": lambda: {
+            f"{mirror.name}_{name}": value for mirror in house.mirrors for name, value in mirror.statistics().items()
+        },
         "registry": lambda: {"devices": len(house.registry), "online": house.registry.online},
         "process": lambda: {
             "tasks": trio.lowlevel.current_statistics().tasks_living,

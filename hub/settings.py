@@ -58,10 +58,9 @@ class TlsSection(Section):
 
 
 class LimitsSection(Section):
-    frame_bytes: Annotated[int, Field(ge=1_024, le=1_048_576)] = 65_536
     links: Annotated[int, Field(ge=1)] = 3_000
     half_open: Annotated[int, Field(ge=1)] = 256
-    ingest_mb: Annotated[int, Field(ge=1)] = 256
+    ingest_mb: Annotated[int, Field(ge=1)] = 384
     idle_seconds: Annotated[float, Field(ge=1)] = 20.0
     dials_per_second: Annotated[float, Field(gt=0)] = 200.0
     tls_seconds: Annotated[float, Field(gt=0)] = 5.0

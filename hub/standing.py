@@ -9,6 +9,7 @@ from hub.control.errors import ControlRefused
 from hub.control.router import Router
 from hub.doors import StoreDoor
 from hub.followers.loop import Followers
+from hub.followers.store import MirrorFollower
 from hub.ingest.ingest import FOR_EVER, Ingest
 from hub.ingest.trust import BUILT, DAY
 from hub.journal import Journal
@@ -34,6 +35,7 @@ class Standing:
     followers: Followers
     keeper: Keeper
     mender: Mender | None = None  # of a store that has a file
+    mirrors: Sequence[MirrorFollower] = ()
 
     def __init__(
         self,
@@ -73,7 +75,8 @@ class Standing:
     def cautions(self) -> list[str]:
         """What somebody should look at, though all goes on."""
         copying = [] if self.copies.problem is None else [self.copies.problem]
-        return [*self.damage.cautions(), *self._of_the_clock(), *copying, *self._of_strangers()]
+        mirrors = [caution for mirror in self.mirrors for caution in _of_mirror(mirror)]
+        return [*self.damage.cautions(), *self._of_the_clock(), *copying, *self._of_strangers(), *mirrors]
 
     def _of_strangers(self) -> list[str]:
         """An older state file was put back: whoever came later has no token in it."""
@@ -126,3 +129,18 @@ class Standing:
             raise StateError(f"the account is behind; what was recorded is booked later: {problems}")
         with trio.move_on_after(STORED_SECONDS):
             await self.followers.reached(lsn, (self._store.name,))
+
+
+def _of_mirror(mirror: MirrorFollower) -> list[str]:
+    """What it does not have of what it was sent since the hub's start."""
+    told = mirror.statistics()
+    refused, collisions = told["refused"], told["collisions"]
+    cautions = []
+    if refused:
+        cautions.append(f"the mirror {mirror.name} refused {refused} lines, the last one with: {told['refusal']}")
+    if collisions:
+        text = (
+            f"{collisions} lines for the mirror {mirror.name} had series and time of others, and overwrote them there"
+        )
+        cautions.append(text)
+    return cautions

@@ -33,6 +33,7 @@ from hub.ingest.marks import Marks
 from hub.journal import Journal
 from hub.ports import Ports, Worker
 from hub.preflight import mirror_token
+from hub.seeding import Seeding
 from hub.serving import House
 from hub.settings import LimitsSection, Settings
 from hub.standing import Standing
@@ -84,8 +85,9 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
         store=asked.status, rebuild=standing.rebuild, problems=standing.problems, cautions=standing.cautions,
     )  # fmt: skip
     edge = Edge(rooms, edge_limits(settings.limits))
+    seeding = Seeding(opened.store, ports.worker(), live, registry)
     control, account = ControlFollower(state, worker, ports.clock, router), AccountFollower(state, worker)
-    acks, shown = Acks(edge.acked, edge.rejected, registry.position), LiveFollower(live.publish)
+    acks, shown = Acks(edge.acked, edge.rejected, registry.position), LiveFollower(live.publish, seeding.ready)
     stored, mirrors = StoreFollower(opened.store, opened.store_worker), _mirrors(settings, ports, opened)
     followers = Followers(journal, [acks, shown, control, account, stored, *mirrors], _follower_failed)
     mender = _mender(ports, opened, ledger, followers)
@@ -97,10 +99,10 @@ async def wire(settings: Settings, ports: Ports, opened: Opened, models: ModelDo
     damage = DamageWatch(journal, opened.store, ports.worker(), ledger, lambda: followers.cursor(opened.store.name))
     copies = Copies(state, ports.worker(), ports.files, _copies_failed)
     standing.followers, standing.mender, standing.keeper = followers, mender, keeper
-    standing.damage, standing.copies = damage, copies
+    standing.damage, standing.copies, standing.mirrors = damage, copies, mirrors
     return House(
         settings, ports, journal, registry, router, followers, edge, rooms, opened.store, keeper, opened.identity,
-        mender, damage, copies,
+        mender, damage, copies, seeding, mirrors,
     )  # fmt: skip
 
 
@@ -126,7 +128,7 @@ def _ingest(settings: Settings, ports: Ports, opened: Opened, models: ModelDoor)
     limits = settings.limits
     return Ingest(
         opened.journal, opened.marks, ports.clock, Credit(limits.ingest_mb * MIB, limits.links), opened.identity,
-        models.known.get, frame=limits.frame_bytes, idle=limits.idle_seconds * 2.5,
+        models.known.get, idle=limits.idle_seconds * 2.5,
         kept_for=settings.store.retention_us or FOR_EVER,
     )  # fmt: skip
 
@@ -134,7 +136,7 @@ def _ingest(settings: Settings, ports: Ports, opened: Opened, models: ModelDoor)
 def edge_limits(limits: LimitsSection) -> Limits:
     """What a connection may cost by the settings."""
     return Limits(
-        silence=limits.idle_seconds, frame=limits.frame_bytes, half_open=limits.half_open, links=limits.links,
+        silence=limits.idle_seconds, half_open=limits.half_open, links=limits.links,
         dials_per_second=limits.dials_per_second, tls=limits.tls_seconds, request=limits.request_seconds,
         hello=limits.hello_seconds, flaps=limits.flaps_per_minute, flap_pause=limits.flap_pause_seconds,
     )  # fmt: skip

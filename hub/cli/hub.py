@@ -73,6 +73,7 @@ def status(*, reach: Reach = REACH, output: Output = OUTPUT) -> int:
     if chosen(output) != "table":
         write_record(found, output)
     else:
+        found["refused"] = ", ".join(f"{code} {count}" for code, count in found.get("refused", {}).items())
         write_record({key: value for key, value in found.items() if key not in ("followers", "problems")}, output)
         print()
         for follower in followers:

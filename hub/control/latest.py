@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from hub.control.tracks import Reading, Shape, Track
+from hub.control.tracks import Fresh, Moved, Order, Reading, Series, Shape, Stored, Track
 from hub.model import Model
 from hub.wire.kept import Birth, Entry, Kept, Retried
 from hub.wire.messages import TIME_UNKNOWN, Array, Columns, Declared, Offsets, Regular, Row, Value
@@ -26,9 +26,10 @@ class Latest:
         self._shapes: WeakValueDictionary[tuple[str, tuple[Declared, ...]], Shape] = WeakValueDictionary()
         self.tracks: dict[str, Track] = {}
 
-    def take(self, entries: Iterable[Entry], moved: "set[Track] | None") -> None:
-        """Take these in; the tracks that moved are put into ``moved`` when somebody watches."""
+    def take(self, entries: Iterable[Entry], moved: Moved | None) -> None:
+        """Take these in; what moves is put into ``moved`` when somebody watches."""
         tracks = self.tracks
+        fresh = None if moved is None else moved.fresh
         for entry in entries:
             if type(entry) is not Kept:
                 if type(entry) is Retried:
@@ -37,6 +38,7 @@ class Latest:
             _, birth, epoch, seq, received, base, _, verdict, body, _, _ = entry
             if verdict.quality == TIME_UNKNOWN:
                 continue
+            before: dict[int, Order] | None = None
             if type(body) is Row:
                 track = tracks.get(birth.device)
                 if track is None or track.birth is not birth:
@@ -44,30 +46,35 @@ class Latest:
                 _, time, values = body
                 time = received if time is None or base + time > received else base + time
                 if (
-                    time >= track.time
+                    time >= track.clear
                     and not verdict.rejections
                     and len(values) == track.width
                     and None not in values
                     and (time > track.time or _follows(epoch, seq, track.full))
                 ):
-                    track.time = time
+                    track.time = track.clear = time
                     track.full = entry
                     track.rows += 1
-                elif not _merge_row(track, entry, body, time):
-                    continue
+                else:
+                    before = None if fresh is None else {}
+                    if not _merge_row(track, entry, body, time, before):
+                        continue
             elif type(body) is Columns:
                 track = self.track(birth)
-                if not _merge_columns(track, entry, body):
+                before = None if fresh is None else {}
+                if not _merge_columns(track, entry, body, before):
                     continue
             else:
                 continue
             if moved is not None:
-                moved.add(track)
+                moved.tracks.add(track)
+                if fresh is not None and track.shape.warn:
+                    fresh.append(Fresh(entry, track.shape, before))
 
-    def _retried(self, retried: Retried, moved: "set[Track] | None") -> None:
+    def _retried(self, retried: Retried, moved: Moved | None) -> None:
         track = self.tracks.get(retried.device)
         if track is not None and _merge_retried(track, retried) and moved is not None:
-            moved.add(track)
+            moved.tracks.add(track)
 
     def track(self, birth: Birth) -> Track:
         """The track of the birth's device, with this as its birth."""
@@ -91,8 +98,9 @@ def _follows(epoch: int, seq: int, full: Kept | None) -> bool:
     return full is None or epoch > full.epoch or (epoch == full.epoch and seq > full.seq)
 
 
-def _merge_row(track: Track, kept: Kept, body: Row, time: int) -> bool:
-    """Value by value: a row with nulls, with rejections, or not the latest of all. Whether any series moved."""
+def _merge_row(track: Track, kept: Kept, body: Row, time: int, before: dict[int, Order] | None) -> bool:
+    """Value by value: a row with nulls, with rejections, or not the latest of all. Whether any series moved; where each
+    was that did is put into ``before``."""
     order = (time, kept.epoch, kept.seq, 0)
     if track.full is not None and order <= track.order:
         return False
@@ -104,7 +112,9 @@ def _merge_row(track: Track, kept: Kept, body: Row, time: int) -> bool:
     for index, (value, series) in enumerate(zip(body.values, track.series, strict=False)):
         if value is None or order <= series.order or index in rejected:
             continue
-        series.order = order
+        if before is not None:
+            before[index] = max(series.order, track.order)
+        _move(track, series, order)
         series.kept = kept
         series.moved += 1
         any_moved = True
@@ -124,15 +134,33 @@ def _merge_retried(track: Track, retried: Retried) -> bool:
         order = (min(time, retried.received), retried.epoch, retried.seq, row)
         if order <= series.order or order <= track.order:
             continue
-        series.order = order
+        _move(track, series, order)
         series.reading, series.kept = Reading(time, track.shape.shown(index, value), retried.quality), None
         series.moved += 1
         any_moved = True
     return any_moved
 
 
-def _merge_columns(track: Track, kept: Kept, body: Columns) -> bool:
-    """The last row in time of each column. Whether any series moved."""
+def merge_stored(track: Track, readings: Iterable[Stored]) -> bool:
+    """What a store has: newer is what came as late. Whether any series moved."""
+    shape, any_moved = track.shape, False
+    indexes = {name: index for index, name in enumerate(shape.names)}
+    for metric, unit, at, time, value, quality in readings:
+        index = indexes.get(metric)
+        if index is None or shape.units[index] != unit:
+            continue
+        series, order = track.series[index], (at, 0, 0, 0)
+        if order <= series.order or order <= track.order:
+            continue
+        _move(track, series, order)
+        series.reading, series.kept = Reading(time, shape.as_shown(index, value), quality), None
+        series.moved += 1
+        any_moved = True
+    return any_moved
+
+
+def _merge_columns(track: Track, kept: Kept, body: Columns, before: dict[int, Order] | None) -> bool:
+    """The last row in time of each column. Whether any series moved; ``before`` as above."""
     times = resolved_times(kept) if kept.base else None  # it may be of two clocks: its times do not tell which is ahead
     last = _last_row(kept, body, times)
     any_moved = False
@@ -151,11 +179,19 @@ def _merge_columns(track: Track, kept: Kept, body: Columns) -> bool:
             continue
         value = column[at]
         raw: Value = value.item() if isinstance(value, np.generic) else value
-        series.order = order
+        if before is not None:
+            before[index] = max(series.order, track.order)
+        _move(track, series, order)
         series.reading, series.kept = Reading(time, track.shape.shown(index, raw), kept.verdict.quality), None
         series.moved += len(column)
         any_moved = True
     return any_moved
+
+
+def _move(track: Track, series: Series, order: Order) -> None:
+    """The series is there now, ahead of the full row."""
+    series.order = order
+    track.clear = max(track.clear, order[0] + 1)
 
 
 def _last_row(kept: Kept, body: Columns, resolved: npt.NDArray[np.int64] | None) -> int:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from hub.control.errors import ControlRefused
-from hub.control.latest import Latest
-from hub.control.tracks import Reading, Track
+from hub.control.latest import Latest, merge_stored
+from hub.control.tracks import Moved, Stored
 from hub.control.viewer import Subscription, Viewer
-from hub.control.violations import Violation, Violations
+from hub.control.violations import Violations
 from hub.model import Model
 from hub.wire.kept import Birth, Entry, Kept
-from hub.wire.messages import Declared, Event, Plain, Value
+from hub.wire.messages import Declared, Event, Plain
 from hub.wire.rows import event_time
 from hub.wire.shapes import CommandInfo, EventInfo, Presence, Status
 
@@ -41,14 +41,13 @@ class Live:
         if not self._viewers:
             self._latest.take(entries, None)
             return
-        moved: set[Track] = set()
+        warns = any("violation" in each.kinds for viewer in self._viewers for each in viewer.subscriptions.values())
+        moved = Moved(fresh=[] if warns else None)
         self._latest.take(entries, moved)
-        seen: set[Violation] = set()
         kepts = [entry for entry in entries if type(entry) is Kept]
-        if any("violation" in each.kinds for viewer in self._viewers for each in viewer.subscriptions.values()):
-            seen = self._violations.take(kepts, self._latest.tracks, moved)
+        seen = set() if moved.fresh is None else self._violations.take(kepts, moved.fresh)
         for viewer in self._viewers:
-            viewer.mark(moved, seen)
+            viewer.mark(moved.tracks, seen)
         for kept in kepts:
             if type(kept.body) is Event:
                 self._event(kept, kept.body)
@@ -76,25 +75,15 @@ class Live:
         readings = [(name, track.reading(index)) for index, name in enumerate(track.shape.names)]
         return [[name, *reading] for name, reading in readings if reading is not None]
 
-    def seed(
-        self,
-        device: str,
-        model: str,
-        metrics: tuple[Declared, ...],
-        readings: Iterable[tuple[str, int, Value, int]],
-    ) -> None:
-        """What the store knew of a device before the hub's start: ``(metric, time, value, quality)``, values in the
-        metric's unit. Anything as new that was published is newer."""
-        if device in self._latest.tracks:
-            return
-        track = self._latest.track(Birth(0, device, model, metrics, ""))
-        by_name = dict(zip(track.shape.names, track.series, strict=True))
-        for metric, time, value, quality in readings:
-            series = by_name.get(metric)
-            if series is not None:
-                series.order = (time, 0, 0, 0)
-                series.reading = Reading(time, value, quality)
-                series.moved = 1
+    def seed(self, device: str, model: str, metrics: tuple[Declared, ...], readings: Iterable[Stored]) -> None:
+        """What the store knew of a device when the hub started; ``model`` and ``metrics`` as it declared them last.
+        Anything as new that was published is newer."""
+        track = self._latest.tracks.get(device)
+        if track is None:
+            track = self._latest.track(Birth(0, device, model, metrics, ""))
+        if merge_stored(track, readings):
+            for viewer in self._viewers:
+                viewer.mark({track}, set())
 
     # --- inside ----------------------------------------------------------------------------------------------------
 

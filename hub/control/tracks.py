@@ -1,6 +1,7 @@
 """What is known of one device's series, in a form that is cheap to keep up to date."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from hub.model import Model, ValueType
@@ -20,14 +21,27 @@ class Reading(NamedTuple):
     quality: int
 
 
+class Stored(NamedTuple):
+    """A reading as a store has it: numbers as floats, in the unit. ``at``: min(time, receive time)."""
+
+    metric: str
+    unit: str
+    at: int
+    time: int
+    value: float | str
+    quality: int
+
+
 class Shape:
     """A birth compiled: by index the metrics' names, what to divide raw values by, and the limits to warn of."""
 
-    __slots__ = ("__weakref__", "names", "scales", "warn")
+    __slots__ = ("__weakref__", "names", "scales", "units", "warn", "whole")
 
     def __init__(self, metrics: Sequence[Declared], model: Model | None) -> None:
         self.names = tuple(metric.name for metric in metrics)
+        self.units = tuple(metric.unit for metric in metrics)
         self.scales = tuple(_scale(metric.type) for metric in metrics)
+        self.whole = tuple(_whole(metric.type) for metric in metrics)
         self.warn: list[tuple[int, float, float]] = []  # index, lowest and highest value nobody needs to look at
         for index, name in enumerate(self.names):
             metric = None if model is None else model.metrics.get(name)
@@ -40,6 +54,10 @@ class Shape:
         """A raw value in the metric's unit."""
         scale = self.scales[index]
         return value if scale == 1 or not isinstance(value, int) else value / scale
+
+    def as_shown(self, index: int, stored: float | str) -> Value:
+        """A stored value as ``shown`` had it."""
+        return stored if isinstance(stored, str) else self.whole[index](stored)
 
 
 class Series:
@@ -57,7 +75,7 @@ class Series:
 class Track:
     """One device: its series by index of its birth, and the last row that had a value for every metric."""
 
-    __slots__ = ("birth", "full", "rows", "series", "shape", "time", "width")
+    __slots__ = ("birth", "clear", "full", "rows", "series", "shape", "time", "width")
 
     def __init__(self, birth: Birth, shape: Shape) -> None:
         self.birth = birth
@@ -66,6 +84,7 @@ class Track:
         self.width = len(shape.names)
         self.full: Kept | None = None
         self.time = -1  # min(time, receive time) of the full row
+        self.clear = -1  # a full row of this time or later is ahead of every series
         self.rows = 0  # full rows that moved latest
 
     @property
@@ -91,8 +110,34 @@ class Track:
             series.moved += self.rows
             before[name] = series
         self.birth, self.shape, self.width = birth, shape, len(shape.names)
+        self.clear = max(self.clear, self.time + 1)
         self.full, self.time, self.rows = None, -1, 0
         self.series = [before.get(name) or Series() for name in shape.names]
+
+
+class Fresh(NamedTuple):
+    """A batch that moved latest. ``before``: of the metrics that it moved, by index, what was latest until then; null
+    where it moved all of them, with one row."""
+
+    kept: Kept
+    shape: Shape
+    before: Mapping[int, Order] | None
+
+
+@dataclass
+class Moved:
+    """What moved latest, for those who watch. ``fresh``: the batches whose metrics have limits to warn of, where
+    somebody wants to be warned."""
+
+    tracks: set[Track] = field(default_factory=set)
+    fresh: list[Fresh] | None = None
+
+
+def _whole(type_: str) -> type[bool] | type[int] | type[float]:
+    """What a stored number of this type is."""
+    if type_ == "bool":
+        return bool
+    return int if type_ in ("int", "decimal(0)") else float
 
 
 def _scale(type_: str) -> int:

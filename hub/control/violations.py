@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from hub.control.tracks import Track
+from hub.control.tracks import Fresh, Order, Shape
 from hub.wire.kept import Kept
 from hub.wire.messages import Columns, Row
-from hub.wire.rows import accepted_mask
+from hub.wire.rows import accepted_mask, resolved_times
 from hub.wire.shapes import ViolationInfo
 
 KEYS: Final = 10_000  # violations that are remembered; the one that was not seen for longest goes first
@@ -44,46 +45,46 @@ class Violations:
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str, str], Violation] = OrderedDict()
 
-    def take(self, kepts: Iterable[Kept], tracks: dict[str, Track], moved: set[Track]) -> set[Violation]:
-        """Those of these batches. Late rows are never warned of: only what moved its device's latest is looked at."""
+    def take(self, kepts: Iterable[Kept], fresh: Iterable[Fresh]) -> set[Violation]:
+        """Those of these batches. Late readings are never warned of: only ``fresh`` ones are looked at."""
         seen: set[Violation] = set()
         for kept in kepts:
-            track = tracks.get(kept.birth.device)
             for metric, code, _, readings, text in kept.verdict.rejections:
                 declared = kept.birth.metrics
                 name = declared[metric].name if 0 <= metric < len(declared) else ""
                 seen.add(self._note(kept, name, code, readings, text))
-            if track is not None and track in moved and track.shape.warn and track.birth is kept.birth:
-                self._warn(kept, track, seen)
+        for one in fresh:
+            self._warn(one, seen)
         return seen
 
-    def _warn(self, kept: Kept, track: Track, seen: set[Violation]) -> None:
-        body, shape = kept.body, track.shape
+    def _warn(self, fresh: Fresh, seen: set[Violation]) -> None:
+        kept, shape, before = fresh
+        body = kept.body
         if type(body) is Row:
             for index, low, high in shape.warn:
-                value = body.values[index] if index < len(body.values) else None
-                if value is None or isinstance(value, str) or accepted_mask(kept, index, 1) is not None:
+                value = body.values[index] if before is None or index in before else None
+                if value is None or isinstance(value, str):
                     continue
                 shown = float(shape.shown(index, value) or 0)
                 if not low <= shown <= high:
-                    seen.add(self._outside(kept, track, index, shown, 1))
-        elif type(body) is Columns:
+                    seen.add(self._outside(kept, shape, index, shown, 1))
+        elif type(body) is Columns and before:
             limits = {index: (low, high) for index, low, high in shape.warn}
             for index, column in body.columns:
-                if index not in limits or isinstance(column, list):
+                if index not in limits or index not in before or isinstance(column, list):
                     continue
                 low, high = limits[index]
                 values = np.asarray(column, dtype=np.float64) / shape.scales[index]
-                outside = (values < low) | (values > high)
+                outside = ((values < low) | (values > high)) & _later(kept, before[index])
                 mask = accepted_mask(kept, index, len(values))
                 if mask is not None:
                     outside &= mask
                 count = int(np.count_nonzero(outside))
                 if count:
-                    seen.add(self._outside(kept, track, index, float(values[outside][-1]), count))
+                    seen.add(self._outside(kept, shape, index, float(values[outside][-1]), count))
 
-    def _outside(self, kept: Kept, track: Track, index: int, value: float, count: int) -> Violation:
-        _, low, high = next(limit for limit in track.shape.warn if limit[0] == index)
+    def _outside(self, kept: Kept, shape: Shape, index: int, value: float, count: int) -> Violation:
+        _, low, high = next(limit for limit in shape.warn if limit[0] == index)
         metric = kept.birth.metrics[index]
         below = value < low
         text = f"{value:.12g} {metric.unit} is {'below' if below else 'above'} {low if below else high:.12g}"
@@ -101,3 +102,12 @@ class Violations:
         violation.count += count
         violation.text, violation.time = text, kept.received
         return violation
+
+
+def _later(kept: Kept, before: Order) -> npt.NDArray[np.bool_]:
+    """Which rows of a batch are later than what was latest before it, and not earlier than a row before them."""
+    times = np.minimum(resolved_times(kept), kept.received)
+    follows = (kept.epoch, kept.seq) > before[1:3]
+    later: npt.NDArray[np.bool_] = (times >= before[0]) if follows else (times > before[0])
+    later &= times == np.maximum.accumulate(times)
+    return later

@@ -52,10 +52,8 @@ class DeviceConversation:
         try:
             await self._open()
             ending = await self._stream()
-        except RemoteProtocolError as error:
-            ending = Ending(error.code, error.text)
-        except LinkClosed as closed:
-            ending = Ending(closed.code, closed.reason, say=closed.judged)
+        except (RemoteProtocolError, LinkClosed) as end:
+            ending = self._ending_of(end)
         except trio.Cancelled:
             ending = Ending(CloseCode.GOING_AWAY, "the hub stops")
             raise
@@ -68,7 +66,7 @@ class DeviceConversation:
             self._desk.flapping.ended(self._counted, ending.code)
         if self.intake is None:
             return
-        self.intake.close(self._session.outstanding.bytes)
+        self.intake.close(self._session.outstanding)
         if self._desk.here.get(self.device) is self:
             del self._desk.here[self.device]
         if ending.code == CloseCode.SEQ_CONFLICT:
@@ -84,6 +82,9 @@ class DeviceConversation:
         if self._visit.slot.evicted:
             await trio.lowlevel.checkpoint()  # it ends here, before it takes anything over
         await self._hold_off(device)
+        if self._desk.draining:  # it was on its way when everybody was told
+            await self._link.send([encode(self._desk.come_back())])
+            raise RemoteProtocolError(CloseCode.DRAIN, "the hub restarts")
         self._desk.refuse_stale(device, self._visit.number)
         try:
             opening = self._rooms.ingest.open(device, hello)
@@ -174,13 +175,20 @@ class DeviceConversation:
     async def _read(self) -> Ending:
         try:
             await self._read_bursts()
-        except RemoteProtocolError as error:
-            return Ending(error.code, error.text)
         except Superseded:
             return Ending(CloseCode.TAKEN_OVER, "another link of this device has taken over")
-        except LinkClosed as closed:
-            return Ending(closed.code, closed.reason, say=closed.judged)
+        except (RemoteProtocolError, LinkClosed) as end:
+            return self._ending_of(end)
         return Ending(CloseCode.NORMAL, "bye")
+
+    def _ending_of(self, end: RemoteProtocolError | LinkClosed) -> Ending:
+        """How the link ends; a frame that is refused is counted."""
+        if isinstance(end, RemoteProtocolError):
+            self._desk.refused[end.code] += 1
+            return Ending(end.code, end.text)
+        if end.judged:
+            self._desk.refused[end.code] += 1
+        return Ending(end.code, end.reason, say=end.judged)
 
     async def _read_bursts(self) -> None:
         """The hot loop: no await inside a burst. Returns when the device says bye."""

@@ -13,7 +13,7 @@ from hub.control.tokens import Principal
 from hub.edge.auth import Refusal, admit
 from hub.edge.calls import Calls
 from hub.edge.device import DeviceConversation
-from hub.edge.device_desk import DeviceDesk
+from hub.edge.device_desk import COME_BACK_SECONDS, DeviceDesk
 from hub.edge.flapping import Flapping
 from hub.edge.idle import Watch
 from hub.edge.link import Link
@@ -23,15 +23,15 @@ from hub.edge.rooms import Rooms
 from hub.edge.status import Gauge
 from hub.ports import Streams
 from hub.wire.errors import CloseCode
-from hub.wire.messages import DEVICE_PATH, SUBPROTOCOL, Goaway, Reject
+from hub.wire.messages import DEVICE_PATH, MAX_FRAME, SUBPROTOCOL, Reject
 from hub.wire.shapes import Presence, Status
 
 DRAIN_SECONDS: Final = 5.0  # for links to end by themselves when the hub stops
 SETTLE_SECONDS: Final = 2.0  # of these, for what devices have under way to be acked
 LINGER_SECONDS: Final = 0.25  # a frame that crossed the goaway on its way here: a round trip
 LOOK_SECONDS: Final = 0.02
-COME_BACK_SECONDS: Final = 2.0  # what the first device is told to wait before it dials a restarted hub
 STATUS_SECONDS: Final = 1.0
+RESTARTS: Final = Ending(CloseCode.DRAIN, "the hub restarts")
 
 log = structlog.get_logger()
 
@@ -45,12 +45,11 @@ class Edge:
         self._watch = Watch(self._limits.silence, self._limits.send)
         flapping = Flapping(self._limits.flaps, self._limits.flap_pause)
         self._desk = DeviceDesk(rooms, self._limits, self._watch, flapping)
-        self._gauge = Gauge(rooms, self._desk.latencies)
+        self._gauge = Gauge(rooms, self._desk.latencies, self._desk.refused)
         self._calls = Calls(rooms, self.status)
         self._operators: set[OperatorConversation] = set()
         self._supervisor: Supervisor | None = None
         self._accepting = trio.CancelScope()
-        self._draining = False
         self._refused = 0
         rooms.registry.on_presence.append(self._seen)
 
@@ -97,15 +96,13 @@ class Edge:
             background.cancel_scope.cancel()
 
     def drain(self) -> None:
-        """Stop accepting, tell everybody, and let ``serve`` return within DRAIN_SECONDS. Each device is told another
-        time to come back, so that a fleet does not dial a restarted hub at once."""
-        self._draining = True
+        """Stop accepting, tell everybody, and let ``serve`` return within DRAIN_SECONDS."""
+        self._desk.draining = True
         self._accepting.cancel()
-        for number, conversation in enumerate(list(self._desk.here.values())):
-            wait = COME_BACK_SECONDS + number / self._limits.dials_per_second
-            conversation.outbox.offer(Goaway(wait, "the hub restarts"))
+        for conversation in list(self._desk.here.values()):
+            conversation.outbox.offer(self._desk.come_back())
         for operator in list(self._operators):
-            operator.end(Ending(CloseCode.DRAIN, "the hub restarts"))
+            operator.end(RESTARTS)
 
     async def _let_go(self) -> None:
         """Close each device's link when all that it had sent is acked; those that still send, when the time is up."""
@@ -118,7 +115,7 @@ class Edge:
 
     def _close(self, which: Callable[[DeviceConversation], bool]) -> None:
         for conversation in filter(which, list(self._desk.here.values())):
-            conversation.outbox.close(CloseCode.DRAIN, "the hub restarts")
+            conversation.outbox.close(CloseCode.DRAIN, RESTARTS.reason)
 
     async def _tell_status(self) -> None:
         while True:
@@ -130,15 +127,15 @@ class Edge:
 
     async def _converse(self, visit: Visit, request: WebSocketRequest) -> Ending | None:
         admitted = admit(request, self._rooms.registry, self._limits.origins)
-        if not isinstance(admitted, Refusal) and (self._draining or self._full):
-            admitted = Refusal(503, "the hub stops" if self._draining else "all links are taken; come back later")
+        if not isinstance(admitted, Refusal) and (self._desk.draining or self._full):
+            admitted = Refusal(503, "the hub stops" if self._desk.draining else "all links are taken; come back later")
         if isinstance(admitted, Refusal):
             self._refused += 1
             await self._refuse(request, admitted)
             return None
         assert visit.tap is not None
         socket = await request.accept(subprotocol=SUBPROTOCOL)
-        link = visit.link = Link(socket, visit.tap, self._limits.frame)
+        link = visit.link = Link(socket, visit.tap, MAX_FRAME)
         if admitted is not None:
             visit.slot.free()
         if request.path == DEVICE_PATH:
@@ -156,6 +153,8 @@ class Edge:
             await request.reject(refusal.status, extra_headers=headers, body=refusal.text.encode() + b"\n")
 
     async def _operate(self, link: Link, principal: Principal) -> Ending:
+        if self._desk.draining:
+            return RESTARTS
         conversation = OperatorConversation(self._rooms, self._calls, self._watch, link, principal)
         self._operators.add(conversation)
         try:
@@ -210,6 +209,7 @@ class Edge:
             "devices": len(self._desk.here),
             "operators": len(self._operators),
             "refused": self._refused,
+            **{f"refused_{code:d}": count for code, count in self._desk.refused.items()},
         }
 
 

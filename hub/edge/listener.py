@@ -18,6 +18,7 @@ from hub.edge.sockets import QuickStream, accept_more
 from hub.edge.tap import Tap
 from hub.edge.tls import TlsStream
 from hub.wire.errors import CloseCode
+from hub.wire.messages import MAX_FRAME
 
 NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -44,7 +45,6 @@ class Limits:
     silence: float = 20.0  # then a ping; twice that, another; half of it more, and the peer is gone
     send: float = 15.0  # for one send: who takes nothing for so long does not read any more
     close: float = 2.0  # for the peer to answer our close
-    frame: int = 65_536
     half_open: int = 256
     links: int = 12_000
     dials_per_second: float = 200.0  # what a restarted hub is to meet: a third of the handshakes that a core can do
@@ -170,7 +170,7 @@ class Supervisor:
                 visit.slot.progress()
             tap = visit.tap = Tap(stream)
             with trio.fail_after(self._limits.request):
-                request = await receive_request(nursery, tap, self._limits.frame)
+                request = await receive_request(nursery, tap, MAX_FRAME)
             if request is not None:
                 visit.asked = True
                 visit.slot.progress()

@@ -1,7 +1,7 @@
 """How the hub stands, in the words of ``Status``: rates over the last seconds, ack latency, positions, problems."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import trio
@@ -21,8 +21,10 @@ class _Count(NamedTuple):
 class Gauge:
     """Samples the rooms once a second, and tells their state."""
 
-    def __init__(self, rooms: Rooms, latencies: Sequence[float]) -> None:
+    def __init__(self, rooms: Rooms, latencies: Sequence[float], refused: Mapping[int, int]) -> None:
+        """``latencies``: seconds from frame to ack; ``refused``: frames by close code."""
         self._rooms = rooms
+        self._refused = refused
         self._latencies = latencies
         self._started = trio.current_time()
         self._counts: deque[_Count] = deque()
@@ -60,6 +62,7 @@ class Gauge:
             accepted=ingest.accepted,
             rejected=ingest.rejected,
             duplicate=ingest.duplicates,
+            refused={str(int(code)): count for code, count in sorted(self._refused.items())},
             followers=rooms.followers(),
             problems=[*problems, *rooms.cautions()],
         )

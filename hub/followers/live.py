@@ -1,6 +1,6 @@
 """Live: what is durable is shown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -15,12 +15,19 @@ class LiveFollower:
     pace = 0.0
     batch = 2_000
 
-    def __init__(self, publish: Callable[[Sequence[Entry]], None]) -> None:
+    def __init__(
+        self, publish: Callable[[Sequence[Entry]], None], ready: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """``ready`` is waited for before the first entries are published."""
         self._publish = publish
+        self._ready = ready
 
     async def start(self) -> int:
         return 0
 
     async def take(self, entries: Sequence[Entry], cursor: int) -> None:
+        if self._ready is not None:
+            await self._ready()
+            self._ready = None
         self._publish(entries)
         await trio.lowlevel.checkpoint()

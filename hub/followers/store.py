@@ -1,7 +1,7 @@
 """Stores and mirrors as followers: big transactions, seldom."""
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from hub.followers.base import StartAgain
 from hub.ports import Worker
@@ -29,6 +29,7 @@ class Writer(Protocol):
     name: str
 
     def take(self, entries: Sequence[Entry]) -> None: ...
+    def statistics(self) -> Mapping[str, Any]: ...
 
 
 class StoreFollower:
@@ -90,6 +91,11 @@ class MirrorFollower:
         await self._state_worker.run(self._pass, cursor, missing)
         self._cursor = cursor
         self.missing += missing
+
+    def statistics(self) -> Mapping[str, Any]:
+        """The mirror's own counters since the hub's start; ``refusal``: what its server said of the line that it
+        refused last."""
+        return self._mirror.statistics()
 
     # --- in the worker of the state file ---------------------------------------------------------------------------
 

@@ -18,10 +18,11 @@ from hub.model.model import Model
 from hub.ports import Clock
 from hub.wire.errors import CloseCode, RemoteProtocolError
 from hub.wire.kept import Birth, Born, ClockConfirmed, EpochGiven, Expired, Gap, Marked, Removed, Retried, Verdict
-from hub.wire.messages import MAX_FRAME, Declared, Dropped, Hello, Welcome
+from hub.wire.messages import MAX_FRAME, Declared, Dropped, Hello, Welcome, Window
 from hub.wire.records import pack_born, pack_clock, pack_epoch, pack_expired, pack_gap, pack_removed, pack_retried
 
 FOR_EVER: Final = 2**62  # us
+ONE_FRAME: Final = Window(1, MAX_FRAME)  # what a full disk leaves of a window, until the ack of it grants the rest
 ITSELF: Final = "hub"  # who says what the clock says when nobody was asked
 
 
@@ -44,7 +45,6 @@ class IngestStatistics:
     granted: int  # bytes of credit
     frames: int
     duplicates: int
-    refused: int  # frames with an illegal seq
     conflicts: int
     readings: int
     accepted: int
@@ -71,7 +71,6 @@ class Ingest:
         log: str,
         models: Callable[[str], Model | None],
         *,
-        frame: int = MAX_FRAME,
         idle: float = 50.0,
         kept_for: int = FOR_EVER,
     ) -> None:
@@ -82,10 +81,9 @@ class Ingest:
         self.clock = clock
         self.credit = credit
         self.kept_for = kept_for
-        self.duplicates = self.frames = self.readings = self.rejected = self.refused = self.conflicts = 0
+        self.duplicates = self.frames = self.readings = self.rejected = self.conflicts = 0
         self._log = log
         self._models = models
-        self._frame = frame
         self._idle = idle
         self._unset = False  # the clock said since the start what no clock that is set says
         self._births: dict[str, _Standing] = {}
@@ -127,8 +125,9 @@ class Ingest:
         marks.generation += 1
         uptime_base = None if hello.uptime is None else now - hello.uptime
         intake = Intake(self, marks, numbering, birth, self._judge(model, hello), window, uptime_base)
+        granted = ONE_FRAME if self.journal.stalled else window
         welcome = Welcome(
-            numbering.epoch, todo.through, todo.held, window, self._frame, self._idle, now, self._log
+            numbering.epoch, todo.through, todo.held, granted, MAX_FRAME, self._idle, now, self._log
         )  # fmt: skip
         return Opening(welcome, marks.lsn, intake, todo.untold)
 
@@ -253,7 +252,7 @@ class Ingest:
         """How things stand."""
         self.credit.durable(self.journal.durable)
         return IngestStatistics(
-            len(self.marks), self.credit.links, self.credit.granted, self.frames, self.duplicates, self.refused,
+            len(self.marks), self.credit.links, self.credit.granted, self.frames, self.duplicates,
             self.conflicts, self.readings, self.accepted, self.rejected,
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from hub.ingest.credit import NOTHING
 from hub.ingest.numbering import DeviceMarks, Numbering
 from hub.ingest.times import AHEAD, EARLIEST, Now
 from hub.ingest.verdict import Judge, rewound
@@ -164,18 +165,17 @@ class Intake:
             readings = dropped.readings if missing == whole else None  # how they are spread, nobody can tell
             self._ingest.gap(self.device, self.epoch, Dropped(first, last, readings, dropped.reason), lost=False)
 
-    def close(self, sent: int = 0) -> None:
-        """The link is gone: give the credit back, but for the bytes ``sent`` that may not be durable yet."""
+    def close(self, sent: Window = NOTHING) -> None:
+        """The link is gone: give the credit back, but for what it had ``sent`` that may not be durable yet."""
         if not self._closed:
             self._closed = True
             credit, lsn, durable = self._ingest.credit, self._marks.lsn, self._journal.durable
             credit.durable(durable)
-            credit.release(self.window, lsn, sent if lsn > durable else 0)
+            credit.release(self.window, lsn, sent if lsn > durable else NOTHING)
 
     def _superseded(self) -> Superseded:
         return Superseded(f"another link of {self.device} has taken over")
 
     def _jump(self, seq: int) -> RemoteProtocolError:
         expected = self._numbering.prefix + 1
-        self._ingest.refused += 1
         return RemoteProtocolError(CloseCode.SEQ_JUMP, f"expected seq {expected}, not seq {seq}")

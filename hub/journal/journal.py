@@ -198,6 +198,12 @@ class Journal:
     def _stall(self) -> None:
         self.stalled = True
         self._wanted.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Whoever waits looks again."""
+        moved, self._moved = self._moved, trio.Event()
+        moved.set()
 
     async def _space_again(self) -> bool:
         """Whether the reserve is held (again): only then anything becomes durable."""
@@ -225,8 +231,7 @@ class Journal:
         if done:
             self.on_disk.newest_size = size
             self._written_bytes += sum(part.size for part in group[:done])
-            moved, self._moved = self._moved, trio.Event()
-            moved.set()
+        self._tell()
 
     async def wait_durable(self, lsn: int) -> None:
         """Until the record ``lsn`` is durable; JournalFailed when it never will be."""
@@ -234,6 +239,16 @@ class Journal:
             if self._failure is not None:
                 raise self._failure
             await self._moved.wait()
+
+    async def flush(self) -> bool:
+        """Until all that is appended now is durable, or the disk turns out to be full: then False. JournalFailed as
+        above."""
+        lsn = self.appended
+        while self.durable < lsn and not self.stalled:
+            if self._failure is not None:
+                raise self._failure
+            await self._moved.wait()
+        return self.durable >= lsn
 
     async def wait_beyond(self, lsn: int) -> int:
         """Until a record after ``lsn`` is durable; the durable LSN."""
@@ -266,5 +281,5 @@ class Journal:
         )  # fmt: skip
 
     async def close(self) -> None:
-        """Let go of the file. Cancel ``run`` first, after ``wait_durable(appended)`` if all is to be kept."""
+        """Let go of the file. Cancel ``run`` first, after ``flush`` if all is to be kept."""
         await self._worker.run(self._writer.close)

@@ -10,12 +10,12 @@ KEPT_SHARE: Final = 7 / 8  # what stays when it is full: letting go of many at o
 
 
 class Ring:
-    """Companions by LSN, without holes; the oldest go first, but none that is not durable. ``first``: of the oldest."""
+    """Companions by LSN, without holes; the oldest go first, durable or not. ``first``: of the oldest."""
 
     def __init__(self, limit: int, first: int) -> None:
         self.first = first
         self.size = 0  # bytes, estimated
-        self.durable = first - 1  # up to here they may go: followers have not seen what is beyond
+        self.durable = first - 1  # followers see nothing beyond
         self._limit = limit
         self._companions: list[object] = []
         self._sizes: list[int] = []
@@ -60,8 +60,7 @@ class Ring:
         return self._companions[start:stop]
 
     def _let_go(self) -> None:
-        target, count = self._limit * KEPT_SHARE, 0
-        most = self.durable + 1 - self.first
+        target, count, most = self._limit * KEPT_SHARE, 0, len(self._companions)
         while self.size > target and count < most:
             self.size -= self._sizes[count]
             count += 1

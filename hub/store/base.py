@@ -39,9 +39,12 @@ class Store(Protocol):
         Readings come oldest first, of equal times in the order they were kept, then as first declared by their
         device; aggregates with ``every`` by time, else all together, and then by device, metric and unit."""
 
-    def latest(self, devices: Sequence[str] | None = None, *, since: int = 0, seconds: float = 30.0) -> Columns:
-        """The latest reading of each metric of these devices (``None``: all) with a time from ``since`` on (us).
-        Ordered by min(time, receive time), then epoch, seq, row; what has no time of its own is never latest."""
+    def latest(
+        self, devices: Sequence[str] | None = None, *, through: int | None = None, seconds: float = 30.0
+    ) -> Columns:
+        """The latest reading of each metric of these devices (``None``: all), of the records up to ``through``;
+        ``received``, the receive time, stands beside it. Ordered by min(time, receive time), then epoch, seq, row; what
+        has no time of its own is never latest."""
 
     def stored(self, lsn: int) -> Columns:
         """Columns ``lsn`` and ``readings`` (how many) of every batch with stored readings up to ``lsn``, ascending: for

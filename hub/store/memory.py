@@ -81,17 +81,23 @@ class MemoryStore:
         newest = found[-limit:]
         return _columns([series[reading.series] for reading in newest], newest, len(found) > limit)
 
-    def latest(self, devices: Sequence[str] | None = None, *, since: int = 0, seconds: float = 30.0) -> Columns:
+    def latest(
+        self, devices: Sequence[str] | None = None, *, through: int | None = None, seconds: float = 30.0
+    ) -> Columns:
         """The latest reading of each metric of these devices."""
         series = {one.number: one for one in self._book.select(devices, None)}
         newest: dict[int, Reading] = {}
         for reading in self._readings:
-            if reading.series in series and reading.quality != TIME_UNKNOWN and reading.time >= since:
+            if through is not None and reading.lsn > through:
+                continue
+            if reading.series in series and reading.quality != TIME_UNKNOWN:
                 rival = newest.get(reading.series)
                 if rival is None or _lateness(reading) > _lateness(rival):
                     newest[reading.series] = reading
         chosen = [newest[number] for number in sorted(newest)]
-        return _columns([series[reading.series] for reading in chosen], chosen, False)
+        answer = _columns([series[reading.series] for reading in chosen], chosen, False)
+        answer.columns["received"] = np.array([reading.received for reading in chosen], dtype=np.int64)
+        return answer
 
     def stored(self, lsn: int) -> Columns:
         """How many readings there are of each batch."""

@@ -106,10 +106,12 @@ class MendingStore:
         self._refuse()
         return self._guarded(lambda: self._inner.ask(question, rows=rows, seconds=seconds))
 
-    def latest(self, devices: Sequence[str] | None = None, *, since: int = 0, seconds: float = 30.0) -> Columns:
+    def latest(
+        self, devices: Sequence[str] | None = None, *, through: int | None = None, seconds: float = 30.0
+    ) -> Columns:
         """As ``ask``."""
         self._refuse()
-        return self._guarded(lambda: self._inner.latest(devices, since=since, seconds=seconds))
+        return self._guarded(lambda: self._inner.latest(devices, through=through, seconds=seconds))
 
     def stored(self, lsn: int) -> Columns:
         """Readings by batch."""

@@ -113,6 +113,7 @@ class Status(TypedDict):
     accepted: int
     rejected: int
     duplicate: int  # frames since the hub's start
+    refused: dict[str, int]  # the same, by the code that their links were closed with
     followers: list[FollowerStatus]
     problems: list[str]  # with ``ready``: what somebody should look at, though all goes on
 

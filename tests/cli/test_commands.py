@@ -42,7 +42,7 @@ ENTRY = {
 STATUS = {
     "version": "0.1.0", "log": "x", "time": TIME, "uptime": 1.0, "ready": True, "links": 1, "devices": 1,
     "frames_per_s": 0.0, "readings_per_s": 0.0, "ack_ms_p50": 1.0, "ack_ms_p99": 2.0, "appended": 5, "durable": 5,
-    "received": 1, "accepted": 1, "rejected": 0, "duplicate": 0,
+    "received": 1, "accepted": 1, "rejected": 0, "duplicate": 0, "refused": {"1007": 2, "4009": 1},
     "followers": [{"name": "store", "cursor": 5, "lag": 0, "healthy": True, "error": None}], "problems": [],
 }  # fmt: skip
 
@@ -430,6 +430,7 @@ async def test_loss_at_the_hub_is_said_first_and_fails(ask) -> None:
 
 async def test_hub_status(ask) -> None:
     ran = await ask(hub(verbs={"status": STATUS}), "hub", "status", "-o", "table")
+    assert "1007 2, 4009 1" in ran.out
     assert ran.code == 0
     assert "store" in ran.out
     mirror = {"name": "influx", "cursor": 9, "lag": 0, "healthy": True, "error": None, "missing": [[1, 7], [9, 9]]}

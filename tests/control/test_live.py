@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from hub.control.errors import ControlRefused
 from hub.control.live import VIEWERS, Live
+from hub.control.tracks import Stored
 from hub.control.viewer import EVENTS, Viewer
 from hub.wire.kept import Birth, Kept, Verdict
 from hub.wire.messages import GOOD, TIME_UNKNOWN, Columns, Declared, Event, Offsets, Regular, Rejection, Row
@@ -19,6 +20,7 @@ from tests.control.making import METRICS, birth, models
 
 pytestmark = pytest.mark.trio
 T0 = 1_790_000_000_000_000
+DAY = 86_400_000_000
 PUMP = birth()
 PUMP_2 = birth("pump-2")
 
@@ -110,9 +112,38 @@ async def test_series_go_on_by_name_through_a_new_birth(autojump_clock: MockCloc
     assert hub.latest("pump-1") == [["pressure", T0 + 1, 2.0, GOOD], ["heat", T0 + 2, 60.5, GOOD]]
 
 
+def stored(metric: str, time: int, value: float | str, unit: str = "m3/s") -> Stored:
+    return Stored(metric, unit, T0 + time, T0 + time, value, GOOD)
+
+
+async def test_time_a_late_row_after_the_start_moves_nothing_and_does_not_alert(autojump_clock: MockClock) -> None:
+    hub = live()
+    hub.seed("pump-1", "pump", METRICS, [stored("flow", 0, 4.5), stored("pressure", 0, 2.0, "Pa")])
+    assert await warned(hub, [row(1, -DAY, 9.0)]) == []
+    assert hub.latest("pump-1") == [["flow", T0, 4.5, GOOD], ["pressure", T0, 2.0, GOOD]]
+    assert await warned(hub, [row(2, 1, 9.0)]) == [("warn_max", "9 m3/s is above 5", 1)]
+
+
+async def test_what_the_store_tells_late_takes_nothing_back_and_is_shown(autojump_clock: MockClock) -> None:
+    hub = live()
+    viewer = watch(hub)
+    hub.publish([row(1, 5, 1.0, None)])
+    await taken(viewer)
+    hub.seed("pump-1", "pump", METRICS, [stored("flow", 0, 4.5), stored("pressure", 0, 2.0, "Pa")])
+    assert readings(await taken(viewer)) == [["pump-1", "pressure", T0, 2.0, GOOD]]
+    assert hub.latest("pump-1") == [["flow", T0 + 5, 1.0, GOOD], ["pressure", T0, 2.0, GOOD]]
+
+
+async def test_what_the_store_knew_is_shown_in_the_type_of_its_metric(autojump_clock: MockClock) -> None:
+    metrics = (Declared("on", "/", "bool"), Declared("n", "/", "int"), Declared("x", "/", "decimal(1)"))
+    hub = live()
+    hub.seed("a", "", metrics, [stored("on", 0, 1.0, "/"), stored("n", 0, 7.0, "/"), stored("x", 0, 0.5, "/")])
+    assert [repr(reading[2]) for reading in hub.latest("a")] == ["True", "7", "0.5"]
+
+
 async def test_a_new_hub_shows_what_the_store_knew(autojump_clock: MockClock) -> None:
     hub = live()
-    hub.seed("pump-1", "pump", METRICS, [("flow", T0, 4.5, GOOD), ("gone", T0, 1, GOOD)])
+    hub.seed("pump-1", "pump", METRICS, [stored("flow", 0, 4.5), stored("gone", 0, 1.0), stored("flow", 9, 1.0, "l/s")])
     viewer = watch(hub)
     assert readings(await taken(viewer)) == [["pump-1", "flow", T0, 4.5, GOOD]]
     hub.publish([row(1, 0, 5.5)])
@@ -190,6 +221,39 @@ async def test_events_are_shown_in_order_and_bounded(autojump_clock: MockClock) 
     updates = await viewer.take()
     texts = [update.body["text"] for update in updates]  # type: ignore[index, call-overload]
     assert texts == [str(n) for n in range(10, EVENTS + 10)]
+
+
+async def warned(hub: Live, *groups: list[Kept]) -> list[tuple[str, str, int]]:
+    """Publish these groups; code, text and count of what is warned of."""
+    viewer = watch(hub, "violation")
+    for group in groups:
+        hub.publish(group)
+    told: list[Any] = [update.body for update in await taken(viewer)]
+    viewer.close()
+    return sorted((body["code"], body["text"], body["count"]) for body in told)
+
+
+async def test_time_a_late_row_beside_a_fresh_one_does_not_alert(autojump_clock: MockClock) -> None:
+    high, low = row(3, -DAY, 9.0), row(4, 1, 1.0)
+    assert await warned(live(), [row(1, 0, 1.0)], [high, low]) == []
+    assert await warned(live(), [row(1, 0, 1.0), high, low]) == []
+    assert await warned(live(), [row(1, 0, 9.0), row(2, 1, 1.0)]) == [("warn_max", "9 m3/s is above 5", 1)]
+
+
+async def test_time_what_is_late_is_told_for_each_metric(autojump_clock: MockClock) -> None:
+    """Of one row flow may be late, and pressure not."""
+    partial = row(2, 5, 1.0, None)
+    assert await warned(live(), [row(1, 0, 1.0)], [partial, row(3, 3, 9.0, 50)]) == [
+        ("warn_min", "0.5 Pa is below 1", 1)
+    ]
+
+
+async def test_time_late_rows_of_a_batch_of_columns_do_not_alert(autojump_clock: MockClock) -> None:
+    flow = np.array([9.0, 8.0, 7.0, 6.0])
+    offsets = Offsets(T0, np.array([-20, 10, 5, 15]))
+    assert await warned(live(), [row(1, 0, 1.0)], [kept(2, Columns(2, offsets, [(0, flow)]))]) == [
+        ("warn_max", "6 m3/s is above 5", 2)
+    ]
 
 
 async def test_violations_are_counted_up_not_repeated(autojump_clock: MockClock) -> None:

@@ -215,6 +215,40 @@ async def test_offences_are_told_by_their_code(
         assert len(hub.kept) == 3
 
 
+async def test_ledger_refused_frames_are_counted_by_their_code(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with house(tmp_path) as hub:
+        offences = (jump, garbled, garbled, oversized, text)
+        for number, offence in enumerate(offences):
+            async with tank(hub, await hub.token(f"tank-{number}")) as device:
+                await device.rows(1)
+                await offence(device)
+                await ended(device)
+        await wait_all_tasks_blocked()
+        assert hub.edge.status()["refused"] == {"1003": 1, "1007": 2, "1009": 1, "4009": 1}
+        assert hub.edge.statistics()["refused_1007"] == 2
+        assert hub.edge.status()["duplicate"] == 0
+        assert hub.ingest.frames == len(offences)
+
+
+async def test_a_frame_as_large_as_welcome_says_is_taken_and_no_larger_one(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    def frame(seq: int, size: int) -> bytes:
+        made = encode(Row(seq, None, ["x" * (size - 9), None]))
+        assert len(made) == size
+        return made
+
+    async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
+        assert device.welcome is not None
+        largest = device.welcome.frame
+        device.session.next = 2
+        device.session.sent(1, largest)
+        await device.socket.send(frame(1, largest))
+        await device.acked()
+        await device.socket.send(frame(2, largest + 1))
+        assert (await ended(device)).code == CloseCode.TOO_BIG
+
+
 async def test_who_overruns_the_window_is_closed_1008(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with house(tmp_path) as hub, tank(hub, await hub.token()) as device:
         hub.edge.acked = lambda *_: None  # type: ignore[method-assign]  # no ack
@@ -425,6 +459,25 @@ async def test_a_drained_hub_says_goaway_and_1012(tmp_path: Path, autojump_clock
         hub.edge.drain()
         assert isinstance(await device.hear(), Goaway)
         assert (await ended(device)).code == CloseCode.DRAIN
+
+
+async def test_a_device_that_says_hello_after_the_drain_began_is_sent_away_with_goaway_and_1012(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with house(tmp_path) as hub:
+        token = await hub.token()
+        async with hub.socket(token) as socket, tank(hub, await hub.token("tank-2")):
+            hub.edge.drain()
+            began = trio.current_time()
+            await socket.send(encode(hello()))
+            told = decode_hub(await socket.receive())
+            assert isinstance(told, Goaway)
+            assert told.retry_after > 2.0, "another time than the one before it"
+            with pytest.raises(SocketClosed) as closed:
+                await socket.receive()
+            assert closed.value.code == CloseCode.DRAIN
+            assert trio.current_time() - began < 1.0
+        assert hub.registry.info("tank-1")["state"] == "never"
 
 
 async def test_a_drained_hub_acks_what_is_under_way_and_spreads_its_devices(

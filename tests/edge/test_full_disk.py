@@ -14,11 +14,11 @@ from devices.link import Linkage
 from devices.report import Figures
 from devices.spool import MemorySpool, Numbered
 from hub.client.errors import SocketClosed
-from hub.ingest.credit import Credit
+from hub.ingest.credit import LEAST_BATCHES, Credit, cost
 from hub.ports import SystemClock, SystemRandomness
 from hub.wire.codec import decode_hub, encode
 from hub.wire.errors import CloseCode
-from hub.wire.messages import MAX_FRAME, Columns, Goaway, Hello, Regular, Row, Welcome
+from hub.wire.messages import MAX_FRAME, Ack, Columns, Goaway, Hello, Regular, Row, Welcome, Window
 from hub.wire.session import DeviceSession
 from tests.devices.conftest import Counting
 from tests.edge.house import METRICS, House, Tank, house, tank
@@ -75,7 +75,7 @@ async def test_full_disk_what_a_link_that_left_had_sent_counts_until_it_is_durab
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     files, credit = SimulatedFiles(), Credit(0, LINKS)
-    budget = LINKS * MAX_FRAME
+    budget = LINKS * cost(Window(LEAST_BATCHES, MAX_FRAME))
     async with house(tmp_path, files=files, credit=credit, ahead_bytes=0) as hub:
         wanderers = [Wanderer(await hub.token(f"tank-{number}")) for number in range(TANKS)]
         for wanderer in wanderers:  # their births and epochs are here
@@ -129,6 +129,32 @@ async def test_full_disk_a_hello_that_needs_a_record_gets_goaway_and_1013(
         async with hub.socket(await hub.token("tank-1")) as socket:
             await socket.send(encode(stranger))
             assert isinstance(decode_hub(await socket.receive()), Welcome)
+
+
+async def test_full_disk_who_dials_anew_is_granted_one_frame_until_that_is_acked(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    files = SimulatedFiles()
+    async with house(tmp_path, files=files, ahead_bytes=0) as hub:
+        token, before = await hub.token("tank-0"), DeviceSession()
+        async with tank(hub, token, before) as device:
+            await device.rows(3)
+        async with tank(hub, await hub.token("tank-1")) as other:
+            fill(files)
+            await other.socket.send(other.row())
+            await trio.sleep(1)
+            assert hub.journal.stalled
+            session = DeviceSession(before.epoch, before.log, before.through, before.next, before.next)
+            async with tank(hub, token, session) as device:
+                assert device.welcome is not None
+                assert device.welcome.window == Window(1, MAX_FRAME)
+                await device.socket.send(device.row())
+                assert not session.may_send(1)
+                files.capacity = None
+                ack = await device.hear()
+                assert isinstance(ack, Ack)
+                assert ack.through == 4
+                assert ack.window.batches >= LEAST_BATCHES
 
 
 class Level(Counting):

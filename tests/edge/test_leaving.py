@@ -12,6 +12,7 @@ from wsproto.frame_protocol import FrameProtocol
 from hub.client import SocketClosed
 from hub.control.outbox import BYTES, MESSAGES
 from hub.edge.listener import Limits
+from hub.ingest.credit import cost
 from hub.wire.codec import encode
 from hub.wire.errors import CloseCode
 from hub.wire.messages import Command, Reject, Rejection, Row
@@ -145,7 +146,7 @@ async def test_a_device_that_does_not_read_costs_no_more_than_its_outbox_and_its
         assert len(hub.kept) == window.batches
         assert len(conversation.outbox) <= MESSAGES
         assert conversation.outbox._bytes <= BYTES
-        assert hub.ingest.credit.granted == window.bytes
+        assert hub.ingest.credit.granted == cost(window)
         assert conversation._session.outstanding.batches <= window.batches
         assert hub.edge.links == 1
         await trio.sleep(limits.send)

@@ -14,6 +14,7 @@ from hub.followers.reader import Reader
 from hub.ports import InlineWorker
 from hub.wire.kept import Entry, Kept
 from tests.followers.making import Ink, journaling
+from tests.simulation.files import SimulatedFiles
 
 pytestmark = pytest.mark.trio
 
@@ -98,6 +99,26 @@ async def test_who_is_behind_the_tail_reads_the_disk_and_gets_the_same(autojump_
         follower = Collecting()
         async with following(ink, follower) as loop:
             await loop.reached(ink.journal.durable)
+    assert follower.seqs == list(range(1, 401))
+
+
+async def test_full_disk_what_waits_is_no_longer_decoded_in_memory_and_is_taken_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    follower = Collecting()
+    async with journaling(tail_bytes=20_000, ahead_bytes=0) as ink, following(ink, follower) as loop:
+        ink.keep(1)
+        await loop.reached(await ink.durable())
+        files = ink.journal.files
+        assert isinstance(files, SimulatedFiles)
+        files.capacity = files.used()
+        for seq in range(2, 401):
+            ink.keep(seq)
+        await trio.sleep(1)
+        assert ink.journal.stalled
+        assert ink.journal.statistics().ring <= 20_000
+        files.capacity = None
+        await loop.reached(await ink.durable())
     assert follower.seqs == list(range(1, 401))
 
 

@@ -121,6 +121,7 @@ def closed_doors(store_files: Files) -> Iterator[None]:
         "hub.app.open_store": open_store,
         "hub.app.device_models": lambda settings: {MODEL.name: MODEL},
         "hub.serving._write_ready": lambda path, told: None,
+        "hub.ingest.credit.LEAST_BATCHES": BATCHES,
         "hub.ingest.credit.WINDOW_BATCHES": BATCHES,
         "hub.upkeep.keeper.LOOK_SECONDS": LOOK_SECONDS,
         "hub.upkeep.copies.LOOK_SECONDS": float("inf"),  # the state file is no part of what is simulated

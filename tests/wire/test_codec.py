@@ -269,6 +269,20 @@ def test_frames_have_a_limit() -> None:
     assert caught.value.code is CloseCode.TOO_BIG
 
 
+def declares(metric: m.Declared) -> bytes:
+    """A hello with the most metrics there may be, each as large as this one."""
+    metrics = tuple(metric._replace(name=f"{number:04}{metric.name[4:]}") for number in range(m.MAX_METRICS))
+    return codec.encode(m.Hello("m" * 64, 1, "l" * 36, 0, 1, 1, metrics, 1 << 50, 1 << 50, "s" * 200, "t" * 64))
+
+
+def test_the_most_metrics_have_58_bytes_each_in_hello() -> None:
+    codec.decode_device(declares(m.Declared("n" * 48, "Cel", "float64")))
+    codec.decode_device(declares(m.Declared("n" * 45, "u" * 6, "float64")))
+    with pytest.raises(RemoteProtocolError) as caught:
+        codec.decode_device(declares(m.Declared("n" * 64, "Cel", "float64")))
+    assert caught.value.code is CloseCode.TOO_BIG
+
+
 def test_a_refused_frame_leaves_nothing_behind() -> None:
     good = codec.encode(m.Bye("x"))
     for bad in (b"\x82\x08", b"\x81" * 20, b"\x82\x08\xd8\x23\x61a", good + b"\x00"):

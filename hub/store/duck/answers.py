@@ -42,33 +42,35 @@ def answer(cursor: duckdb.DuckDBPyConnection, question: Question, series: list[S
     return _columns([names[number] for number in rows["series"].tolist()], rows, ("value", "quality"), truncated)
 
 
-def latest(cursor: duckdb.DuckDBPyConnection, series: list[Series], since: int) -> Columns:
-    """One row per series: the latest reading."""
+def latest(cursor: duckdb.DuckDBPyConnection, series: list[Series], through: int | None) -> Columns:
+    """One row per series: the latest reading of the records up to ``through``."""
     chosen: list[tuple[Series, list[Any]]] = []
     names = {one.number: one for one in series}
     for table, wanted in (
         ("readings", [one for one in series if not one.is_text]),
         ("texts", [one for one in series if one.is_text]),
     ):
-        lines = _latest(cursor, table, wanted, since) if wanted else []
+        lines = _latest(cursor, table, wanted, through) if wanted else []
         chosen += [(names[line[0]], list(line[1:])) for line in lines]
     chosen.sort(key=lambda pair: pair[0].number)
     rows = {
         "time": np.array([line[0] for _, line in chosen], dtype=np.int64),
         "value": [line[1] for _, line in chosen],
         "quality": np.array([line[2] for _, line in chosen], dtype=np.uint8),
+        "received": np.array([line[3] for _, line in chosen], dtype=np.int64),
     }
-    return _columns([one for one, _ in chosen], rows, ("value", "quality"), False)
+    return _columns([one for one, _ in chosen], rows, ("value", "quality", "received"), False)
 
 
-def _latest(cursor: duckdb.DuckDBPyConnection, table: str, series: list[Series], since: int) -> list[Any]:
-    """Lines of series, time, value and quality. A reading later than the one with the largest time is not below what
-    that one counts for, so only those few are looked at closely."""
+def _latest(cursor: duckdb.DuckDBPyConnection, table: str, series: list[Series], through: int | None) -> list[Any]:
+    """Lines of series, time, value, quality and receive time. A reading later than the one with the largest time is not
+    below what that one counts for, so only those few are looked at closely."""
+    among = "true" if through is None else f"lsn <= {int(through)}"
     floors = cursor.execute(
         f"""
         SELECT series, least(newest.time, received) AS floor FROM (
             SELECT series, max(time) AS time, arg_max(lsn, time) AS lsn FROM {table}
-            WHERE {_where(cursor, series)} AND quality <> {TIME_UNKNOWN} AND time >= {int(since)} GROUP BY series
+            WHERE {_where(cursor, series)} AND {among} AND quality <> {TIME_UNKNOWN} GROUP BY series
         ) newest JOIN batches USING (lsn)"""
     ).fetchnumpy()
     if not len(floors["series"]):
@@ -76,9 +78,9 @@ def _latest(cursor: duckdb.DuckDBPyConnection, table: str, series: list[Series],
     cursor.register("floors", floors)
     return cursor.execute(
         f"""
-        SELECT r.series, r.time, r.value, r.quality
+        SELECT r.series, r.time, r.value, r.quality, b.received
         FROM {table} r JOIN floors f ON r.series = f.series AND r.time >= f.floor JOIN batches b USING (lsn)
-        WHERE r.time >= {max(int(floors["floor"].min()), int(since))} AND r.quality <> {TIME_UNKNOWN}
+        WHERE r.time >= {int(floors["floor"].min())} AND {among} AND r.quality <> {TIME_UNKNOWN}
         QUALIFY row_number() OVER (
             PARTITION BY r.series ORDER BY least(r.time, b.received) DESC, b.epoch DESC, b.seq DESC, r.row DESC
         ) = 1"""

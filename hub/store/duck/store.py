@@ -100,10 +100,12 @@ class DuckStore:
         with self._reading(seconds) as cursor:
             return answers.answer(cursor, question, series, min(question.limit, rows))
 
-    def latest(self, devices: Sequence[str] | None = None, *, since: int = 0, seconds: float = 30.0) -> Columns:
+    def latest(
+        self, devices: Sequence[str] | None = None, *, through: int | None = None, seconds: float = 30.0
+    ) -> Columns:
         """The latest reading of each metric of these devices."""
         with self._reading(seconds) as cursor:
-            return answers.latest(cursor, self._book.select(devices, None), since)
+            return answers.latest(cursor, self._book.select(devices, None), through)
 
     def stored(self, lsn: int) -> Columns:
         """How many readings of each batch are in the tables, counted there."""

@@ -58,8 +58,9 @@ class InfluxMirror:
         self._counters["collisions"] += _collisions(lines)
 
     def statistics(self) -> dict[str, Any]:
-        """Counters: lines sent, requests, lines refused, and lines that overwrote another one of the same take."""
-        return dict(self._counters)
+        """Counters: lines sent, requests, lines refused, and lines that overwrote another one of the same take; and
+        what the server said of the line that it refused last."""
+        return {**self._counters, "refusal": self.refused[-1].text if self.refused else ""}
 
     def close(self) -> None:
         """Let go of the connections."""

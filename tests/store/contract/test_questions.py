@@ -264,7 +264,8 @@ def test_latest_is_ordered_by_the_smaller_of_time_and_receive_time(store: Store,
     unknown = row(4, ONE, None, [4.0, None], quality=TIME_UNKNOWN, base=T0 + 300 * SECOND)
     entries = [ahead, newer, history, unknown] if late else [ahead, newer]
     store.take(entries, entries[-1].lsn)
-    assert lines(store.latest()) == [("station-1", "temperature", T0 + 60 * SECOND, 2.0, 0)]
+    assert lines(store.latest()) == [("station-1", "temperature", T0 + 60 * SECOND, 2.0, 0, T0 + 60 * SECOND)]
+    assert lines(store.latest(through=1)) == [("station-1", "temperature", T0 + 200 * SECOND, 1.0, 0, T0)]
     assert len(store.latest(["station-2"])) == 0
 
 
@@ -281,4 +282,4 @@ def test_of_equally_late_readings_the_higher_epoch_seq_and_row_is_latest(store: 
         6,
     )
     assert [line[3] for line in lines(store.latest())] == [1.0, 3.0, 0.06, "idle"]
-    assert len(store.latest(since=T0 + 1)) == 0
+    assert [line[3] for line in lines(store.latest(through=2))] == [1.0]

@@ -72,7 +72,7 @@ def test_lines_are_sent_in_requests_of_bounded_size(server: Server, mirror: Infl
     assert len(server.kept) == 5001
     assert server.kept[0] == f"model,device=station-1 temperature=1 {(T0 + 1) * 1000 + 1}"
     assert server.paths == ["/api/v2/write?org=home&bucket=telemetry&precision=ns Token secret"] * 2
-    assert mirror.statistics() == {"lines": 5001, "requests": 2, "refused": 0, "collisions": 0}
+    assert mirror.statistics() == {"lines": 5001, "requests": 2, "refused": 0, "collisions": 0, "refusal": ""}
     mirror.take([])
     assert len(server.paths) == 2
 
@@ -93,6 +93,7 @@ def test_lines_the_server_refuses_are_found_and_the_others_get_through(server: S
     ]
     assert "field type conflict" in mirror.refused[0].text
     assert mirror.statistics()["refused"] == 2
+    assert "field type conflict" in mirror.statistics()["refusal"]
     assert mirror.statistics()["requests"] < 40
 
 
