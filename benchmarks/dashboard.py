@@ -21,7 +21,7 @@ def crowd() -> Stage:
         stage._infos[f"dev-{number:04}"] = {
             "device": f"dev-{number:04}", "model": model, "state": "online", "since": NOON, "last_seen": None,
             "software": "s", "labels": {"site": "x"}, "address": None, "epoch": 1, "through": 1, "waiting": 0,
-            "catch_up": None,
+            "catch_up": None, "clock_offset": None,
         }  # fmt: skip
         told += values_of(f"dev-{number:04}", shipped_models()[model], NOON)
     stage.fold.inventory(stage._infos.values())

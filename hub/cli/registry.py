@@ -47,11 +47,15 @@ def show(device: str, /, *, reach: Reach = REACH, output: Output = OUTPUT) -> No
 
 
 def _readable(device: dict[str, Any]) -> dict[str, Any]:
-    """The estimate of when a device has caught up, for people: 1h30m instead of seconds."""
+    """For people: when a device has caught up as 1h30m instead of seconds, and how far its clock is off in seconds."""
     from hub.query import format_duration
 
-    seconds = device.get("catch_up")
-    return device if seconds is None else {**device, "catch_up": format_duration(max(1, round(seconds)) * 1_000_000)}
+    told, seconds, offset = dict(device), device.get("catch_up"), device.get("clock_offset")
+    if seconds is not None:
+        told["catch_up"] = format_duration(max(1, round(seconds)) * 1_000_000)
+    if offset is not None:
+        told["clock_offset"] = f"{offset / 1e6:+.3f} s"
+    return told
 
 
 def _tables(found: dict[str, Any], output: Output) -> None:

@@ -15,6 +15,7 @@ class Known:
     row: DeviceRow
     outbox: DeviceOutbox | None = None
     address: str | None = None
+    clock_offset: int | None = None  # us that its clock is ahead of the hub's, by its hello; null while it has none
     backlog: Backlog = field(default_factory=Backlog)  # of its link
 
     @property
@@ -38,6 +39,7 @@ class Known:
         return DeviceInfo(
             device=row.device, model=row.model, state=self.state, since=row.since, last_seen=row.last_seen,
             software=row.software, labels=dict(row.labels), address=self.address, epoch=row.epoch, through=row.through,
+            clock_offset=self.clock_offset if linked else None,
             waiting=self.backlog.waiting(through) if linked else 0,
             catch_up=self.backlog.seconds(through, now) if linked else None,
         )  # fmt: skip

@@ -121,12 +121,13 @@ class Registry:
 
     def connected(
         self, device: str, outbox: DeviceOutbox, birth: Birth, epoch: int, address: str, next: int, through: int,
-        *, first: int = 1, held: Iterable[tuple[int, int]] = (),
+        *, first: int = 1, held: Iterable[tuple[int, int]] = (), time: int | None = None,
     ) -> DeviceOutbox | None:  # fmt: skip
         """The device has this link now; returns the one it displaces, for the caller to close (4001).
 
         ``first``, ``next``, ``through`` and ``held`` are those of hello and welcome; in a fresh epoch the device
-        numbers from 1 what is left of them. A device that was revoked while it said hello is let go at once (4002).
+        numbers from 1 what is left of them. ``time`` is what its clock said in hello. A device that was revoked while
+        it said hello is let go at once (4002).
         """
         known = self._devices.get(device)
         if known is None or known.row.revoked:
@@ -135,12 +136,13 @@ class Registry:
         displaced, known.outbox = known.outbox, outbox
         self.online += displaced is None
         now = self._clock.now()
+        known.clock_offset = None if time is None else time - now
         row = known.row
         if row.epoch not in (None, epoch):
             next, through, held = in_fresh_epoch(next, first, through, Ranges(held)), 0, ()
         known.address, known.backlog = address, Backlog(next, through, self._clock.monotonic(), tuple(held))
         row.model, row.software, row.metrics = birth.model, birth.software, birth.metrics
-        row.epoch, row.through = epoch, through
+        row.epoch, row.through, row.next = epoch, through, next
         row.since = row.last_seen = now
         self._behind.changed(known.row)
         self._tell(known, "hello" if displaced is None else "taken over")
@@ -197,11 +199,11 @@ class Registry:
         return known.row.epoch, known.backlog.prefix(known.row.through or 0 if through is None else through)
 
     def next(self, device: str) -> tuple[int, int] | None:
-        """Epoch, and the seq after the last batch it had at its last ``hello`` to this hub."""
+        """Epoch, and the seq after the last batch it had at its last ``hello``."""
         known = self._devices.get(device)
         if known is None or known.row.epoch is None:
             return None
-        return known.row.epoch, known.backlog.next
+        return known.row.epoch, known.row.next or 1
 
     def resolve(self, globs: Sequence[str] = (), labels: Mapping[str, str] | None = None) -> list[str]:
         """Names of the devices that match one of ``globs`` (none: all) and carry all of ``labels``, sorted."""

@@ -121,7 +121,7 @@ class DeviceConversation:
         self.outbox.welcomed(welcome.time)
         displaced = self._rooms.registry.connected(
             device, self.outbox, opening.intake.birth, welcome.epoch, self._visit.address, hello.next, welcome.through,
-            first=hello.first, held=(*welcome.held, *opening.untold),
+            first=hello.first, held=(*welcome.held, *opening.untold), time=hello.time,
         )  # fmt: skip
         old = self._desk.here.get(device)
         self._desk.here[device] = self

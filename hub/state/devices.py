@@ -24,6 +24,7 @@ class DeviceRow:
     last_seen: int | None = None
     epoch: int | None = None
     through: int | None = None
+    next: int | None = None  # follows the last batch that it had at its last hello
 
 
 class Devices:
@@ -35,8 +36,8 @@ class Devices:
     def all(self) -> list[DeviceRow]:
         return self._database.read(
             _device,
-            "SELECT device, enrolled, model, software, metrics, labels, revoked, since, last_seen, epoch, through "
-            "FROM devices",
+            "SELECT device, enrolled, model, software, metrics, labels, revoked, since, last_seen, epoch, through, "
+            "next FROM devices",
         )
 
     def save(self, rows: Iterable[DeviceRow]) -> None:
@@ -44,11 +45,11 @@ class Devices:
         with self._database.transaction():
             self._database.write_many(
                 "INSERT OR REPLACE INTO devices (device, enrolled, model, software, metrics, labels, revoked, since, "
-                "last_seen, epoch, through) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "last_seen, epoch, through, next) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
                         row.device, row.enrolled, row.model, row.software, json.dumps(row.metrics),
-                        json.dumps(row.labels), row.revoked, row.since, row.last_seen, row.epoch, row.through,
+                        json.dumps(row.labels), row.revoked, row.since, row.last_seen, row.epoch, row.through, row.next,
                     )
                     for row in rows
                 ),

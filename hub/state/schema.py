@@ -50,7 +50,7 @@ TABLES: Final = (
         (
             "device TEXT PRIMARY KEY", "model TEXT NOT NULL", "software TEXT NOT NULL", "metrics TEXT NOT NULL",
             "labels TEXT NOT NULL", "enrolled INTEGER NOT NULL", "revoked INTEGER NOT NULL", "since INTEGER",
-            "last_seen INTEGER", "epoch INTEGER", "through INTEGER",
+            "last_seen INTEGER", "epoch INTEGER", "through INTEGER", "next INTEGER",
         ),
     ),
     Table(
@@ -128,6 +128,8 @@ _FROM_2: Final = (
     "CREATE TABLE gaps (name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)) "
     "WITHOUT ROWID",
 )
+#: From version 3. What a device had to send at its last hello is known when it says hello again.
+_FROM_3: Final = ("ALTER TABLE devices ADD COLUMN next INTEGER",)
 
 
 def statements(version: int) -> list[str]:
@@ -137,7 +139,7 @@ def statements(version: int) -> list[str]:
     made = [*(table.create() for table in TABLES), *INDEXES]
     if version:  # a checksum cannot be added to a table: each is made anew
         copied = [_copied(table) for table in TABLES]
-        older = [*(_FROM_1 if version < 2 else ()), *(_FROM_2 if version < 3 else ())]
+        older = [*(_FROM_1 if version < 2 else ()), *(_FROM_2 if version < 3 else ()), *_FROM_3]
         made = older + [statement for steps in copied for statement in steps] + list(INDEXES)
     return [*made, f"PRAGMA user_version = {VERSION}"]
 

@@ -105,7 +105,7 @@ def _read(data: Path, files: Files) -> Claims:
     entries = []
     for key, row in sorted(rows.items()):
         known = devices.get(row.device)
-        next = known.through + 1 if known is not None and known.epoch == row.epoch and known.through else 0
+        next = known.next or 0 if known is not None and known.epoch == row.epoch else 0
         there = counts.get(key, 0)
         pending = max(0, row.accepted - row.expired - there)
         entries.append(ledger_entry(row, next, there, pending, row.expired))

@@ -36,6 +36,7 @@ class DeviceInfo(TypedDict):
     address: str | None
     epoch: int | None
     through: int | None
+    clock_offset: int | None  # us that its clock was ahead of the hub's at its hello; null: no clock, or no link
     waiting: int  # batches the device had to send at its last hello and that are not settled yet (catching up)
     catch_up: float | None  # seconds until they are, by the rate so far; null when nothing waits or nobody can tell
 

@@ -32,6 +32,7 @@ max = 3000
 DEVICE = {
     "device": "p1", "model": "pump", "state": "online", "since": TIME, "last_seen": TIME, "software": "=1\x1b[2J",
     "labels": {"site": "north"}, "address": "10.0.0.1", "epoch": 1, "through": 9, "waiting": 90, "catch_up": 92.6,
+    "clock_offset": -1_250_000,
 }  # fmt: skip
 DETAIL = DEVICE | {"metrics": [["speed", "1/min", "float64"]], "latest": [["speed", TIME, 1200.0, 0]]}
 ENTRY = {
@@ -177,7 +178,7 @@ async def test_devices_show(ask) -> None:
     fake = hub(verbs={"devices.show": detail})
     ran = await ask(fake, "devices", "show", "p1", "-o", "table")
     assert ran.code == 0
-    for word in ("online", "speed", "1/min", "1200", "good", "out_of_range 2"):
+    for word in ("online", "speed", "1/min", "1200", "good", "out_of_range 2", "-1.250 s"):
         assert word in ran.out
     ran = await ask(fake, "devices", "show", "p1")
     assert json.loads(ran.out)["latest"] == [

@@ -88,7 +88,7 @@ async def test_a_takeover_gives_back_the_link_that_was_there(room: Room) -> None
 
 
 async def test_presence_lasts(room: Room, autojump_clock: trio.testing.MockClock) -> None:
-    outbox = await room.connect(epoch=4, through=9)
+    outbox = await room.connect(epoch=4, next=31, through=9)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(room.registry.run)
         await trio.sleep(2)
@@ -101,6 +101,16 @@ async def test_presence_lasts(room: Room, autojump_clock: trio.testing.MockClock
     assert (info["state"], info["model"], info["last_seen"]) == ("offline", "pump", room.clock.at)
     assert room.registry.metrics("pump-1") == METRICS
     assert room.registry.position("pump-1") == (4, 9)
+    assert room.registry.next("pump-1") == (4, 31), "what it has to send waits, also while it is away"
+
+
+async def test_time_a_devices_clock_is_told_beside_the_hubs(room: Room) -> None:
+    for said, told in ((room.clock.at - 3_000_000, -3_000_000), (room.clock.at + 5, 5), (None, None)):
+        outbox = await room.connect()
+        room.registry.connected("pump-1", outbox, birth(), 1, "10.0.0.9", 1, 0, time=said)
+        assert room.registry.info("pump-1")["clock_offset"] == told
+    room.registry.disconnected("pump-1", outbox, "lost")
+    assert room.registry.info("pump-1")["clock_offset"] is None
 
 
 async def test_waiting_goes_down_as_batches_settle(room: Room) -> None:

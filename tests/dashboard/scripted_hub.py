@@ -105,6 +105,7 @@ class ScriptedHub:
         device = {
             "device": "pump-1", "model": "pump", "state": "online", "since": NOON, "last_seen": NOON, "software": "s",
             "labels": {"site": "x"}, "address": None, "epoch": 1, "through": 1, "waiting": 0, "catch_up": None,
+            "clock_offset": None,
         }  # fmt: skip
         answers: dict[str, Callable[[], Any]] = {
             "models.list": lambda: ["pump"],

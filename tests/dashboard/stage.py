@@ -122,7 +122,7 @@ class Stage:
         info: DeviceInfo = {
             "device": name, "model": model, "state": state, "since": self.time - 3_600 * SECOND,
             "last_seen": None, "software": "sim 1.4.2", "labels": {}, "address": "10.0.3.17:51234", "epoch": 3,
-            "through": 1_203, "waiting": 0, "catch_up": None, **more,
+            "through": 1_203, "clock_offset": None, "waiting": 0, "catch_up": None, **more,
         }  # type: ignore[typeddict-item]  # fmt: skip
         self._infos[name] = info
         self.fold.inventory(through_the_wire([*self._infos.values()]))
