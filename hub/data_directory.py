@@ -14,7 +14,7 @@ from hub.ingest.reopening import tell
 from hub.journal import Damage, IdentityError, Journal, Reserve, log_id
 from hub.ports import Ports, Worker
 from hub.settings import Settings
-from hub.state import COPY, State, StateError, is_behind, restoring
+from hub.state import COPY, State, StateError, restoring
 from hub.store.base import Store, StoreError
 from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.only_copy import damaged, told
@@ -63,7 +63,7 @@ async def open_state(settings: Settings, worker: Worker) -> AsyncIterator[State]
     state = State(path)
     try:
         await worker.run(partial(state.open, anew=anew))
-        if await worker.run(is_behind, path):
+        if await worker.run(state.is_behind):
             text = f"the state file {path} has less than the copy that the hub made of it: its log was cut, or an older"
             raise HubError(f"{text} one was put there. {restoring(path)}. If the older one is meant, remove {COPY}")
     except StateError as error:

@@ -2,7 +2,7 @@
 
 from hub.state.account import AccountRow
 from hub.state.commands import Change, is_final
-from hub.state.copying import copy_state, is_behind
+from hub.state.copying import copy_state
 from hub.state.database import COPY, StateDamaged, StateError, restoring
 from hub.state.devices import DeviceRow
 from hub.state.events import Deed
@@ -13,5 +13,5 @@ from hub.state.twins import Twin
 
 __all__ = [
     "COPY", "AccountRow", "Change", "Deed", "DeviceRow", "Group", "Rejected", "State", "StateDamaged",
-    "StateError", "TokenRow", "Twin", "Which", "copy_state", "is_behind", "is_final", "restoring",
+    "StateError", "TokenRow", "Twin", "Which", "copy_state", "is_final", "restoring",
 ]  # fmt: skip

@@ -5,26 +5,32 @@ from contextlib import closing
 from pathlib import Path
 
 from hub.disk import DiskFiles
-from hub.state.database import COPY, StateDamaged, StateError, check, connected, is_damage
+from hub.state.database import PROGRESS, StateDamaged, StateError, check, connected, is_damage, reader
 from hub.state.schema import VERSION
 
 
 def copy_state(source: Path, target: Path) -> int:
-    """Copy the state file ``source``, which a hub may be writing, to ``target``, in the place of what was there; the
-    highest LSN that anybody had taken in by what is in it.
+    """Copy the state file ``source``, which a hub in another process may be writing, to ``target``, in the place of
+    what was there; the highest LSN that anybody had taken in by what is in it.
 
     Blocks, but nobody who writes. The copy is read through: StateDamaged when it is not as ``source`` was written,
     StateError when it cannot be made; ``target`` is then as it was.
     """
+    try:
+        reading = reader(source)
+    except sqlite3.DatabaseError as exc:
+        raise StateError(f"{source} cannot be copied: {exc}; see who may read it") from exc
+    with closing(reading):
+        return copy_from(reading, source, target)
+
+
+def copy_from(reading: sqlite3.Connection, source: Path, target: Path) -> int:
+    """The same over a connection to ``source``."""
     draft = target.with_name(f"{target.name}.draft")
     try:
         _discard(draft)
         draft.touch(mode=0o600)  # it holds who may do what
-        uri = f"{source.absolute().as_uri()}?mode=ro"
-        with (
-            closing(sqlite3.connect(uri, uri=True, timeout=10.0)) as reading,
-            closing(connected(draft)) as writing,
-        ):
+        with closing(connected(draft)) as writing:
             reading.backup(writing)
             writing.execute("PRAGMA journal_mode = DELETE")  # one file, without what is beside it
             check(writing)
@@ -55,24 +61,13 @@ def copy_state(source: Path, target: Path) -> int:
         raise
 
 
-def is_behind(path: Path) -> bool:
-    """Whether the state file ``path`` has less than the copy that a hub made of it: what the copy has was committed."""
-    copy = path.with_name(COPY)
-    if not copy.exists():
-        return False
-    ahead = [_progress(each) for each in (copy, path)]
-    return any(first > second for first, second in zip(*ahead, strict=True))
-
-
-def _progress(path: Path) -> tuple[int, int]:
-    """Numbers that only ever grow; zeros where it cannot be read."""
+def progress_of(copy: Path) -> tuple[int, ...]:
+    """How far a copy is, as ``Database.progress`` tells it; nothing where it cannot be read. Blocks."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)) as reading:
-            sql = "SELECT (SELECT coalesce(max(id), 0) FROM audit), (SELECT coalesce(max(lsn), 0) FROM cursors)"
-            audit, cursor = reading.execute(sql).fetchone()
-            return int(audit), int(cursor)
+        with closing(reader(copy)) as reading:
+            return tuple(reading.execute(PROGRESS).fetchone())
     except (sqlite3.Error, UnicodeDecodeError):
-        return 0, 0
+        return ()
 
 
 def _discard(draft: Path) -> None:

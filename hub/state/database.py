@@ -24,6 +24,8 @@ NO_DAMAGE: Final = frozenset(
         sqlite3.SQLITE_RANGE,
     }
 )  # fmt: skip
+#: Numbers that only ever grow.
+PROGRESS: Final = "SELECT (SELECT coalesce(max(id), 0) FROM audit), (SELECT coalesce(max(lsn), 0) FROM cursors)"
 COPY: Final = "state.copy"  # beside the file: what the hub copies of it from time to time
 
 T = TypeVar("T")
@@ -46,6 +48,9 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._depth = 0
         self._inode = 0
+        #: For who copies the file while it is written. Opened here once: SQLite keeps the descriptor of a second
+        #: connection that is closed while a first one holds the file.
+        self.reading: sqlite3.Connection | None = None
 
     def open(self, *, anew: bool = True) -> None:
         """Open, check, and bring the schema to VERSION. StateError when the file is damaged or too new; unless ``anew``
@@ -63,6 +68,8 @@ class Database:
             if (commits := forgotten(self.path)) >= CERTAIN:
                 raise sqlite3.DatabaseError(f"its log breaks off {commits} commits before its end")
         self._migrate()
+        with self._translated():
+            self.reading = reader(self.path)
         self._inode = self.path.stat().st_ino
 
     def look(self) -> None:
@@ -77,6 +84,9 @@ class Database:
             raise StateDamaged(f"the state file {self.path} was emptied while the hub runs")
 
     def close(self) -> None:
+        if self.reading is not None:
+            self.reading.close()
+            self.reading = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -85,6 +95,10 @@ class Database:
     def changes(self) -> int:
         """How many rows were written since ``open``."""
         return 0 if self._connection is None else self._connection.total_changes
+
+    def progress(self) -> tuple[int, ...]:
+        """Numbers that only ever grow: a file that has less is an older one."""
+        return self.query(PROGRESS)[0]
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows."""
@@ -170,6 +184,14 @@ def connected(path: Path) -> sqlite3.Connection:
     """A connection that knows the checksum of rows; every statement is a transaction by itself."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
     connection.create_function("row_sum", -1, row_sum, deterministic=True)
+    return connection
+
+
+def reader(path: Path) -> sqlite3.Connection:
+    """A connection that only reads; the file is open when this returns."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=10.0)
+    connection.execute("PRAGMA user_version").fetchone()
     return connection
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from hub.state.account import Account
 from hub.state.commands import Commands
-from hub.state.database import Database
+from hub.state.copying import copy_from, progress_of
+from hub.state.database import COPY, Database, StateError
 from hub.state.devices import Devices
 from hub.state.events import Audit, Cursors, Events
 from hub.state.quarantine import Quarantine
@@ -51,6 +52,18 @@ class State:
     def look(self) -> None:
         """StateDamaged when the file was deleted, replaced or emptied by somebody since ``open``."""
         self._database.look()
+
+    def copy(self) -> int:
+        """Copy the file to COPY beside it, as ``copy_state`` does. The one call that is made from another thread."""
+        reading = self._database.reading
+        if reading is None:
+            raise StateError(f"the state file {self.path} is not open")
+        return copy_from(reading, self.path, self.path.with_name(COPY))
+
+    def is_behind(self) -> bool:
+        """Whether COPY, which a hub has made of the file, has more than it: whatever is there was committed."""
+        copied = progress_of(self.path.with_name(COPY))
+        return any(theirs > ours for theirs, ours in zip(copied, self._database.progress(), strict=False))
 
     def close(self) -> None:
         self._database.close()

@@ -6,7 +6,7 @@ from typing import Final
 import trio
 
 from hub.ports import Files, Worker
-from hub.state import COPY, State, StateDamaged, StateError, copy_state, restoring
+from hub.state import State, StateDamaged, StateError, restoring
 
 LOOK_SECONDS: Final = 10.0  # between two looks: so old may the copy be when a token was given or revoked
 LONGEST_SECONDS: Final = 600.0  # between two copies of a file that changes otherwise: presence alone does all the time
@@ -80,4 +80,4 @@ class Copies:
         size = sum(part.stat().st_size for part in parts if part.exists())
         if self._files.free(path.parent) < size + SPARE:
             raise StateError(f"there are not {(size + SPARE) // 1_000_000} MB free in {path.parent}; make space there")
-        copy_state(path, path.with_name(COPY))
+        self._state.copy()

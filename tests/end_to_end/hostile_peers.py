@@ -65,7 +65,7 @@ def under_corpus(tmp_path: Path, times: int) -> dict[str, Any]:
             deadline = time.monotonic() + BASE_SECONDS
             while (now := standing(hub)) != base and time.monotonic() < deadline:
                 time.sleep(0.2)
-            assert now == base
+            assert now == base, f"{now} after {base}"
             found = counted(hub)
             assert found["telemetrio_edge_crashed"] == 0
             assert found["telemetrio_edge_half_open"] == 0

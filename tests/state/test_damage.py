@@ -1,5 +1,6 @@
 """Whatever is wrong with the state file: it is told with what to do, or what is read of it is what was written."""
 
+import os
 import re
 import shutil
 import sqlite3
@@ -9,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from hub.state import AccountRow, Deed, State, StateDamaged, StateError, copy_state, is_behind
+from hub.state import AccountRow, Deed, State, StateDamaged, StateError, copy_state
 from hub.state.wal import FRAME_HEADER, HEADER
 from tests.state.filled import content, filled
 
@@ -168,18 +169,29 @@ def test_a_file_with_less_than_its_copy_is_behind_it(path: Path) -> None:
     state, copy = State(path), path.with_name("state.copy")
     state.open()
     state.audit.add(Deed(9, "ada", "device.enroll", "pump-9", ""))
-    copy_state(path, copy)
-    assert not is_behind(path)
+    state.copy()
+    assert not state.is_behind()
     state.close()
-    later = path.read_bytes()
     filled(path.with_name("older"))
     path.with_name("older").rename(path)
-    assert is_behind(path), "a deed is in the copy only"
+    state.open()
+    assert state.is_behind(), "a deed is in the copy only"
     copy.write_bytes(b"nothing of worth")
-    assert not is_behind(path)
+    assert not state.is_behind()
     copy.unlink()
-    assert not is_behind(path)
-    path.write_bytes(later)
+    assert not state.is_behind()
+    state.close()
+
+
+def test_copies_leave_no_descriptor_behind(path: Path) -> None:
+    state = State(path)
+    state.open()
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(5):
+        state.cursors.set("account", 60 + number)
+        state.copy()
+    assert len(os.listdir("/proc/self/fd")) == before
+    state.close()
 
 
 def test_what_failed_commits_leave_behind_the_end_of_the_log_is_no_damage(path: Path) -> None:
