@@ -17,7 +17,7 @@ from hub.disk import DiskFiles
 from hub.journal.archive import open_segment
 from hub.journal.segments import segment_path, segments
 from hub.wire.messages import Row
-from tests.end_to_end.processes import TELEMETRIO, HubProcess, environment
+from tests.end_to_end.processes import TELEMETRIO, HubProcess, environment, until
 from tests.end_to_end.raw import welcomed, write_model
 from tests.faults.damaged_journal import Places
 
@@ -126,6 +126,7 @@ def test_a_retry_is_stored_once_over_kills_and_a_rebuild(tmp_path: Path) -> None
         flip(hub, newest)
         forget_store(hub)
         hub.start()
+        until(lambda: stored(hub) == READINGS - 1)  # the store is made again behind the start
         (entry,) = json.loads(hub.run("ledger", "-o", "json").stdout)["entries"]
         assert (entry["waiting"], entry["lost"]) == ([[READINGS, READINGS]], [[READINGS - 1, READINGS - 1]])
         assert entry["balanced"]
