@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from hub.journal.whole import write_whole
 from hub.ports import Files, Randomness, Worker
 
 NAME: Final = "log"
@@ -36,17 +37,7 @@ def _log_id(directory: Path, files: Files, randomness: Randomness) -> str:
     known = known_log_id(directory, files)
     if known is not None:
         return known
-    path, log = directory / NAME, randomness.token(16).hex()
+    log = randomness.token(16).hex()
     files.make_directory(directory)
-    draft = path.with_suffix(".tmp")
-    if draft.name in files.list(directory):
-        files.remove(draft)
-    file = files.open(draft, create=True)
-    try:
-        file.append(f"{log}\n".encode())
-        file.sync()
-    finally:
-        file.close()
-    files.rename(draft, path)
-    files.sync_directory(directory)
+    write_whole(files, directory / NAME, f"{log}\n".encode())
     return log

@@ -4,7 +4,6 @@ The store is not in it: it is built anew from the journal. The state file is cop
 in is in the segments that are copied after it; what the journal has beyond that, the restored hub takes in again.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +15,7 @@ from hub.journal import IdentityError, known_log_id
 from hub.state import State
 from hub.upkeep.collected import CollectedError
 from hub.upkeep.making import JOURNAL, RESTORES, STATE, Made, Making
-from hub.upkeep.manifest import NAME, BackupError, Manifest, read_manifest
+from hub.upkeep.manifest import NAME, BackupError, Manifest, digest_of, read_manifest
 
 #: Names that a backup, or an unfinished one, may have in its folder.
 OURS: Final = re.compile(
@@ -42,7 +41,7 @@ def back_up(data: Path, folder: Path, version: str, now: int, told: Callable[[in
             try:
                 made = Making(data, folder, earlier, max(now, earlier.made + 1), told).make(log, version)
             except BaseException:
-                tidy(folder, earlier)  # a disk that is full has to have space again
+                tidy(folder, read_manifest(folder) or earlier)  # a disk that is full has to have space again
                 raise
             tidy(folder, made.manifest)
             return made
@@ -105,8 +104,9 @@ def _earlier(data: Path, folder: Path, log: str) -> Manifest:
         return Manifest(log, "", 0)
     if manifest.log != log:
         raise BackupError(f"{folder} has the backup of another hub: name another folder")
-    had, has = manifest.files.get(RESTORES), data / RESTORES
-    if (had.sha256 if had else "") != (hashlib.sha256(has.read_bytes()).hexdigest() if has.exists() else ""):
+    had, restores = manifest.files.get(RESTORES), data / RESTORES
+    has = digest_of(restores) if restores.exists() else None
+    if has != (None if had is None else (had.size, had.sha256)):
         raise BackupError(
             f"this hub was restored since the backup in {folder} was made, which may have what it has no more: name "
             "another folder"

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from zlib import crc32
 
 from hub.followers.tally import Key, Tally, touched
 from hub.ingest.times import AHEAD, FUTURE
 from hub.journal import Search
 from hub.journal.archive import open_segment
 from hub.journal.segments import SegmentReader
+from hub.journal.whole import content_of, summed, write_whole
 from hub.ports import Files
 from hub.state import AccountRow
 from hub.wire.kept import Entry, Kept
@@ -47,8 +47,8 @@ def read_collected(directory: Path, files: Files) -> Collected:
 
 def parse_collected(written: bytes, path: Path) -> Collected:
     """What is ``written`` at ``path``; CollectedError when it is damaged."""
-    checksum, _, content = written.partition(b"\n")
-    if checksum != b"%08x" % crc32(content):
+    content = content_of(written)
+    if content is None:
         raise CollectedError(f"{path} is damaged: put back the one of a backup; until then no segment is collected")
     _, lsn, rows = json.loads(content)
     return Collected(lsn, {(row[0], row[1]): _row(row) for row in rows})
@@ -57,17 +57,7 @@ def parse_collected(written: bytes, path: Path) -> Collected:
 def write_collected(directory: Path, files: Files, collected: Collected) -> None:
     """Make it durable in the place of what was there. Blocks; OSError leaves what was there."""
     content = json.dumps([1, collected.lsn, [_plain(row) for row in collected.rows.values()]]).encode()
-    path, draft = directory / NAME, directory / f"{NAME}.tmp"
-    if draft.name in files.list(directory):
-        files.remove(draft)
-    file = files.open(draft, create=True)
-    try:
-        file.append(b"%08x\n" % crc32(content) + content)
-        file.sync()
-    finally:
-        file.close()
-    files.rename(draft, path)
-    files.sync_directory(directory)
+    write_whole(files, directory / NAME, summed(content))
 
 
 class SegmentCount:

@@ -1,6 +1,5 @@
 """Makes one backup: the copies, and what is known of them when they are made."""
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,7 +15,7 @@ from hub.ports import File
 from hub.state import copy_state
 from hub.upkeep.collected import NAME as COLLECTED
 from hub.upkeep.collected import parse_collected
-from hub.upkeep.manifest import BackupError, Copied, Manifest, check_file, copy_file, write_manifest
+from hub.upkeep.manifest import BackupError, Copied, Manifest, check_file, copy_file, digest_of, write_manifest
 from hub.wire.ranges import Ranges
 
 STATE: Final = "state.sqlite"
@@ -114,9 +113,7 @@ class Making:
         """The highest LSN that anybody had taken in by then."""
         target = self._folder / f"{STATE}.{self._made}"
         cursor = copy_state(self._data / STATE, target)
-        with target.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self._took(STATE, Copied(target.name, target.stat().st_size, digest))
+        self._took(STATE, Copied(target.name, *digest_of(target)))
         return cursor
 
     def _file(self, name: str, file: str | None = None) -> None:

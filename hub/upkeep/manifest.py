@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from zlib import crc32
 
 from hub.disk import DiskFiles
+from hub.journal.whole import content_of, summed, write_whole
 from hub.wire.ranges import Ranges
 
 NAME: Final = "backup.json"
@@ -65,10 +65,10 @@ def read_manifest(folder: Path) -> Manifest | None:
     """None where ``folder`` is none or has no manifest; BackupError when the manifest is damaged."""
     path = folder / NAME
     try:
-        checksum, _, content = path.read_bytes().partition(b"\n")
+        content = content_of(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if checksum != b"%08x" % crc32(content):
+    if content is None:
         raise BackupError(f"{path} is damaged: use another backup")
     format_, *plain = json.loads(content)
     if format_ != FORMAT:
@@ -82,16 +82,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     files = {name: [each.file, each.size, each.sha256, each.records] for name, each in manifest.files.items()}
     told = [FORMAT, manifest.log, manifest.version, manifest.made, manifest.base, manifest.lsn, files]
     content = json.dumps(told).encode()
-    draft, disk = folder / f"{NAME}.tmp", DiskFiles()
-    draft.unlink(missing_ok=True)
-    file = disk.open(draft, create=True)
-    try:
-        file.append(b"%08x\n" % crc32(content) + content)
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(draft, folder / NAME)
-    disk.sync_directory(folder)
+    write_whole(DiskFiles(), folder / NAME, summed(content))
+
+
+def digest_of(path: Path) -> tuple[int, str]:
+    """Bytes and SHA-256 of a file."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), sha256
 
 
 def copy_file(source: Path, target: Path) -> tuple[int, str]:
@@ -114,15 +112,11 @@ def copy_file(source: Path, target: Path) -> tuple[int, str]:
 def check_file(folder: Path, copied: Copied) -> None:
     """BackupError when the file is not as it was written."""
     path = folder / copied.file
-    digest, size = hashlib.sha256(), 0
     try:
-        with path.open("rb") as reading:
-            while piece := reading.read(PIECE):
-                digest.update(piece)
-                size += len(piece)
+        found = digest_of(path)
     except FileNotFoundError:
         raise BackupError(f"{path} is gone: use another backup") from None
-    if (size, digest.hexdigest()) != (copied.size, copied.sha256):
+    if found != (copied.size, copied.sha256):
         raise BackupError(f"{path} is not as it was written: use another backup")
 
 

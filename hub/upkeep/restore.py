@@ -148,6 +148,12 @@ def _stopped(data: Path) -> Iterator[None]:
     """The data directory of a hub that does not run, and does not begin to."""
     if not (data / JOURNAL).is_dir():
         raise BackupError(f"{data}: no hub has run here; name its settings with --config")
+    with _locked(data):
+        yield
+
+
+@contextmanager
+def _locked(data: Path) -> Iterator[None]:
     try:
         lock = DiskFiles().lock(data / "lock")
     except BlockingIOError:
@@ -159,11 +165,7 @@ def _stopped(data: Path) -> Iterator[None]:
 @contextmanager
 def _unused(data: Path) -> Iterator[None]:
     """Nothing of worth is in there, and no hub begins there; what a restore that was killed had begun is gone."""
-    try:
-        lock = DiskFiles().lock(data / "lock")
-    except BlockingIOError:
-        raise BackupError(f"a hub runs on {data}: stop it, and then restore") from None
-    with closing(lock):
+    with _locked(data):
         there = sorted(path.name for path in data.iterdir() if path.name not in WORTHLESS)
         unfinished = (data / DRAFT / STATE).exists() and STATE not in there
         if there and not unfinished:

@@ -25,7 +25,7 @@ from hub.upkeep import restore as putting
 from hub.upkeep.backup import back_up, back_up_by_hand
 from hub.upkeep.collected import Collected, write_collected
 from hub.upkeep.making import Made
-from hub.upkeep.manifest import NAME, BackupError, Manifest, read_manifest
+from hub.upkeep.manifest import NAME, BackupError, Manifest, read_manifest, write_manifest
 from hub.upkeep.restore import Restored, restore_all, restore_state
 from tests.state.filled import content, filled
 
@@ -312,6 +312,22 @@ def test_a_backup_that_fails_leaves_nothing_behind(
     wrong(
         lambda: backed_up(data, folder), r"MB are wanted, some of them to stay free, and \d+ MB are there: make space"
     )
+
+
+def test_a_manifest_that_is_there_but_not_sure_to_last_keeps_its_files(
+    data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sync of the folder fails, after the manifest has its name: whichever one is there must be whole."""
+    backed_up(data, folder)
+    append(data, 5)
+
+    def written(folder: Path, manifest: Manifest) -> None:
+        write_manifest(folder, manifest)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(making, "write_manifest", written)
+    wrong(lambda: backed_up(data, folder), "Input/output error")
+    assert restored(folder, tmp_path / "elsewhere") == contents(data)
 
 
 def no_space(folder: Path, manifest: Manifest) -> None:
