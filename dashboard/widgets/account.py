@@ -46,7 +46,8 @@ def _epoch(text: Text, entry: LedgerEntry, look: Look, width: int) -> None:
     _line(text, "  dropped at device", figures.counted(entry["dropped"]), look.text, width, look, look.warn)
     _line(text, "  lost at the hub", figures.counted(entry["lost"]), look.text, width, look, f"bold {look.bad}")
     if entry["moved"]:
-        _line(text, "  moved", figures.counted(entry["moved"]), look.text, width, look)
+        target = f" to epoch {entry['moved_to']}" if "moved_to" in entry else ""
+        _line(text, f"  moved{target}", figures.counted(entry["moved"]), look.text, width, look)
     if entry["unknown_above"]:
         text.append("\n  above: unknown", look.muted)
     _readings(text, entry, look, width)

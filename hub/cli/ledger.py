@@ -168,6 +168,8 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
     shown["kept"] = count(entry["kept"])
     for name in _RANGES[1:]:
         shown[name] = written(entry[name]) or 0
+    if "moved_to" in entry:
+        shown["moved"] = f"{shown['moved']} (to {entry['moved_to']})"
     for name in ("rejected", "removed"):
         shown[name] = ", ".join(f"{why} {number}" for why, number in sorted(entry[name].items())) or 0
     if entry["unknown_above"]:

@@ -5,7 +5,7 @@ and booked: where the store is behind it is pending, where it is ahead the accou
 is always the store's own count, and never what the others leave over.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias
 
@@ -60,6 +60,7 @@ class Ledger:
             found.append(self._entry(rows.get(key) or AccountRow(*key), stored.get(key, 0), pending.get(key)))
             if at % ROWS_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
+        tell_targets(found)
         return found
 
     async def accepted(self, through: int, collected: int, base: Mapping[Key, AccountRow]) -> dict[Key, int] | None:
@@ -119,6 +120,18 @@ def ledger_entry(row: AccountRow, next: int, stored: int, pending: int, expired:
     if problem is not None:
         entry["balanced"], entry["problem"] = False, problem
     return entry
+
+
+def tell_targets(entries: Sequence[LedgerEntry]) -> None:
+    """Say of what moved which epoch it moved to: the device's next one that was ever used (an epoch that its device
+    never heard of is passed over), or the one given last. ``entries``: all epochs of each device, in order."""
+    later: dict[str, int] = {}
+    for entry in reversed(entries):
+        device = entry["device"]
+        if entry["moved"] and device in later:
+            entry["moved_to"] = later[device]
+        if device not in later or entry["closed"] or entry["next"] > 1:
+            later[device] = entry["epoch"]
 
 
 def _problem(entry: LedgerEntry, sets: Iterable[Ranges]) -> str | None:

@@ -8,7 +8,7 @@ import trio
 
 from hub.client import ClientError, Operator
 from hub.disk import DiskFiles
-from hub.followers.ledger import ledger_entry
+from hub.followers.ledger import ledger_entry, tell_targets
 from hub.journal import known_log_id
 from hub.journal.archive import open_segment
 from hub.journal.segments import SegmentReader, segments
@@ -109,6 +109,7 @@ def _read(data: Path, files: Files) -> Claims:
         there = counts.get(key, 0)
         pending = max(0, row.accepted - row.expired - there)
         entries.append(ledger_entry(row, next, there, pending, row.expired))
+    tell_targets(entries)
     # A hub that was killed had not booked all that is durable: what it says is held against that much of the journal.
     return Claims(data / "journal", lsn, entries, stored, cursor, account <= lsn, account)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hub.followers.ledger import ledger_entry
+from hub.followers.ledger import ledger_entry, tell_targets
 from hub.followers.tally import Key, Tally, touched
 from hub.journal import Search
 from hub.journal.archive import ArchivedSegment, open_segment
@@ -223,6 +223,7 @@ def _recount(
         recount.entries.append(entry)
         if not entry["balanced"]:
             recount.problem(f"{key[0]} epoch {key[1]}: {entry.get('problem')}")
+    tell_targets(recount.entries)
 
 
 def _compare_ledger(claims: Claims, rows: Mapping[Key, AccountRow], recount: Recount) -> None:

@@ -130,6 +130,7 @@ class LedgerEntry(TypedDict):
     dropped: list[list[int]]
     lost: list[list[int]]
     moved: list[list[int]]
+    moved_to: NotRequired[int]  # with ``moved``: the epoch in which the device numbered these batches anew
     closed: bool
     unknown_above: bool  # a null hello closed it: what the device may have had above is unknown
     received: int

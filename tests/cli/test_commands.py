@@ -388,6 +388,14 @@ async def test_the_ledger_looks_as_its_page_shows(ask) -> None:
     assert [line.split() for line in ran.out.splitlines()[:2]] == [line.split() for line in example.splitlines()]
 
 
+async def test_the_ledger_tells_to_which_epoch_batches_moved(ask) -> None:
+    gone = ENTRY | {"waiting": [], "moved": [[5, 7], [9, 9]], "moved_to": 2}
+    ran = await ask(hub(verbs={"ledger": [gone]}), "ledger", "-o", "table")
+    assert "5-7, 9 (to 2)" in ran.out
+    ran = await ask(hub(verbs={"ledger": [gone]}), "ledger", "-o", "json")
+    assert json.loads(ran.out)["entries"][0]["moved_to"] == 2
+
+
 async def test_the_table_of_the_ledger_has_every_term_that_is_not_0_and_csv_has_all(ask) -> None:
     gone = ENTRY | {"device": "p2", "rejected": {}, "expired": 4, "removed": {"admin": 3}, "received": 32}
     ran = await ask(hub(verbs={"ledger": [ENTRY, gone]}), "ledger", "-o", "table")

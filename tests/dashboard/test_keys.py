@@ -499,14 +499,15 @@ def test_each_epoch_has_its_own_equations_and_what_is_wrong_with_an_old_one_is_t
     stage.readings("pump-1", {"flow": 1.5})
     plain = stage.detail
     old = ledger("pump-1", epoch=2, closed=True, lost=[[7, 9]], received=777, unknown_above=True, balanced=False,
-                 problem="readings do not add up")  # fmt: skip
+                 moved=[[11, 12]], moved_to=3, problem="readings do not add up")  # fmt: skip
     stage.detail = lambda name: {**plain(name), "ledger": [old, ledger(name)]}  # type: ignore[method-assign]
 
     async def scene(app: DashboardApp, pilot: Pilots) -> None:
         await press(app, pilot, "enter")
         shown = text_of(app)
-        for words in ("epoch 3", "9,609", "epoch 2 (closed)", "777", "✗ not balanced", "do not add up"):
-            assert words in shown
+        words = "epoch 3|9,609|epoch 2 (closed)|777|✗ not balanced|do not add up|moved to epoch 3"
+        for word in words.split("|"):
+            assert word in shown
         assert shown.index("epoch 3") < shown.index("epoch 2")
         assert "above: unknown" in shown
 

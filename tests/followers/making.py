@@ -51,8 +51,10 @@ class Ink:
         self.journal.append(pack_kept(birth.id, epoch, seq, received, 0, seq - 1, verdict, frame), kept)
         return kept
 
-    def epoch(self, epoch: int, previous: int | None, reason: str, device: str = "pump-1") -> None:
-        given = EpochGiven(self.journal.appended + 1, device, epoch, previous, reason, T0)
+    def epoch(
+        self, epoch: int, previous: int | None, reason: str, device: str = "pump-1", next: int | None = None
+    ) -> None:
+        given = EpochGiven(self.journal.appended + 1, device, epoch, previous, reason, T0, next)
         self.journal.append(pack_epoch(given), given)
 
     def gap(self, first: int, last: int, *, lost: bool = False, readings: int | None = None, epoch: int = 1) -> None:

@@ -144,6 +144,17 @@ async def test_ledger_a_number_nobody_accounts_for_is_waiting_only_while_the_dev
     assert second["balanced"]
 
 
+async def test_ledger_what_moved_to_a_fresh_epoch_names_it(autojump_clock: MockClock, state: State) -> None:
+    async with keeping(state) as books:
+        books.ink.keep(1)
+        books.ink.epoch(2, 1, "unconfirmed", next=4)
+        books.ink.keep(1, epoch=2)
+        books.counted = (await books.up_to_date(), {("pump-1", 1): 2, ("pump-1", 2): 2})
+        first, second = await books.entries()
+    assert (first["moved"], first["moved_to"], first["balanced"]) == ([[2, 3]], 2, True)
+    assert "moved_to" not in second
+
+
 async def test_followers_account_and_cursor_are_one_transaction(autojump_clock: MockClock, state: State) -> None:
     async with keeping(state) as books:
         for seq in range(1, 4):

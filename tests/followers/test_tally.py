@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.followers.ledger import ledger_entry
+from hub.followers.ledger import ledger_entry, tell_targets
 from hub.followers.tally import Tally, touched
 from hub.state import AccountRow
 from hub.wire.kept import Birth, Entry, EpochGiven, Gap, Kept, Verdict
@@ -157,6 +157,23 @@ def test_ledger_what_was_to_move_and_was_given_up_after_all_has_not_moved() -> N
     gap = Gap(0, "pump-0", 1, Dropped(5, 12, None, "not held"), False, 0, 0)
     row = epoch_of(given_next("restored", 14), gap, given_next("unconfirmed", 15, epoch=3))
     assert (row.moved.pairs(), row.dropped.pairs(), row.highest) == ([(13, 14)], [(5, 7), (11, 12)], 14)
+
+
+def test_ledger_what_moved_says_to_which_epoch() -> None:
+    def entries(*rows: AccountRow) -> list[int | None]:
+        told = [ledger_entry(row, 0, 0, 0, 0) for row in rows]
+        tell_targets(told)
+        return [entry.get("moved_to") for entry in told]
+
+    moved = replace(epoch_of(given_next("restored", 14)), received=0)
+    other = replace(moved, device="pump-1")
+    assert entries(moved, other) == [None, None]  # nobody knows yet where they went
+    unused, used, closed = (replace(AccountRow("pump-0", epoch), highest=0) for epoch in (2, 3, 4))
+    used.highest, closed.closed = 3, True
+    used.kept.add(1, 3)
+    assert entries(moved, unused, other) == [2, None, None]
+    assert entries(moved, unused, used, closed) == [3, None, None, None]  # 2 was given, and no device heard of it
+    assert entries(moved, unused, closed) == [4, None, None]
 
 
 def test_a_gap_never_covers_what_is_here() -> None:
