@@ -61,12 +61,12 @@ class Database:
                 text = f"the state file {self.path} is gone, and with it all tokens. {restoring(self.path)}"
                 raise StateDamaged(text)
             self.path.touch(mode=0o600)  # it holds who may do what
+            if (commits := forgotten(self.path)) >= CERTAIN:  # before SQLite is there: it would remove the log
+                raise sqlite3.DatabaseError(f"its log breaks off {commits} commits before its end")
             self._connection = connection = connected(self.path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit that was told survives a power cut
             check(connection, anew=anew)
-            if (commits := forgotten(self.path)) >= CERTAIN:
-                raise sqlite3.DatabaseError(f"its log breaks off {commits} commits before its end")
         self._migrate()
         with self._translated():
             self.reading = reader(self.path)

@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -115,6 +117,36 @@ def test_archive_a_log_that_breaks_off_before_its_end_is_told(path: Path) -> Non
         found = said(path)
         if at < last - frame * 2:
             assert found in ("damaged", committed), f"byte {at} changes what is read"
+
+
+def test_archive_a_log_that_breaks_off_is_told_at_every_start_and_left_as_it_is(path: Path) -> None:
+    killed(path)
+    log = path.with_name(f"{path.name}-wal")
+    for part in ("", "-wal"):
+        shutil.copy(path.parent / "kept" / f"{path.name}{part}", path.parent)
+    broken = bytearray(log.read_bytes())
+    broken[len(broken) // 2] ^= 4
+    log.write_bytes(broken)
+    for _ in range(2):  # whoever starts the hub again and again gets no other answer
+        with pytest.raises(StateError, match="its log breaks off"):
+            content(path)
+        assert log.read_bytes() == broken
+
+
+def test_another_process_that_reads_the_file_takes_nothing_away_from_the_hub(path: Path, tmp_path: Path) -> None:
+    """SQLite's locks are the process's: the last one to leave removes the log, and must see that it is not the last."""
+    state, log = State(path), path.with_name(f"{path.name}-wal")
+    state.open()
+    look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM tokens'); c.close()"
+    for number in range(3):
+        inode = log.stat().st_ino
+        subprocess.run([sys.executable, "-c", look, str(path)], check=True)
+        assert log.stat().st_ino == inode
+        state.audit.add(Deed(number, "ada", "device.enroll", f"late-{number}", ""))
+    for part in ("", "-wal"):  # as a killed hub leaves them
+        shutil.copy(path.with_name(f"{path.name}{part}"), tmp_path / f"left{part}")
+    assert all(f"late-{number}" in str(content(tmp_path / "left")) for number in range(3))
+    state.close()
 
 
 def test_a_killed_hubs_log_is_read_to_its_end(path: Path) -> None:
