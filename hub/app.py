@@ -148,4 +148,4 @@ async def _settle(house: House) -> None:
         await house.registry.flush()
     except StateError as error:
         log.warning("when devices were last seen is not written", why=str(error))
-    await house.copies.make()
+    await house.copies.last()

@@ -26,6 +26,8 @@ NO_DAMAGE: Final = frozenset(
 )  # fmt: skip
 #: Numbers that only ever grow.
 PROGRESS: Final = "SELECT (SELECT coalesce(max(id), 0) FROM audit), (SELECT coalesce(max(lsn), 0) FROM cursors)"
+#: The same for tokens as long as none is given, replaced or taken away.
+TOKENS: Final = "SELECT count(*), coalesce(sum(sum), 0) FROM tokens"
 COPY: Final = "state.copy"  # beside the file: what the hub copies of it from time to time
 
 T = TypeVar("T")
@@ -91,10 +93,19 @@ class Database:
             self._connection.close()
             self._connection = None
 
-    @property
-    def changes(self) -> int:
-        """How many rows were written since ``open``."""
-        return 0 if self._connection is None else self._connection.total_changes
+    def committed(self) -> tuple[int, tuple[int, int]]:
+        """What tells one content of the file from another, and that of its tokens; only what is committed counts. From
+        ``reading``, so that it may be asked while somebody writes."""
+        with self._translated():
+            reading = self.reading_open()
+            version: int = reading.execute("PRAGMA data_version").fetchall()[0][0]
+            return version, reading.execute(TOKENS).fetchall()[0]
+
+    def reading_open(self) -> sqlite3.Connection:
+        """``reading``; StateError when the file is not open."""
+        if self.reading is None:
+            raise StateError(f"the state file {self.path} is not open")
+        return self.reading
 
     def progress(self) -> tuple[int, ...]:
         """Numbers that only ever grow: a file that has less is an older one."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from hub.state.account import Account
 from hub.state.commands import Commands
 from hub.state.copying import copy_from, progress_of
-from hub.state.database import COPY, Database, StateError
+from hub.state.database import COPY, Database
 from hub.state.devices import Devices
 from hub.state.events import Audit, Cursors, Events
 from hub.state.quarantine import Quarantine
@@ -39,11 +39,6 @@ class State:
         """Whether ``open`` made a new file (where a journal is already, a backup should have been restored)."""
         return self._database.created
 
-    @property
-    def changes(self) -> int:
-        """How many rows were written since ``open``."""
-        return self._database.changes
-
     def open(self, *, anew: bool = True) -> None:
         """Open; with ``anew`` a file that is not there, or empty, is begun. StateError when it is damaged, or gone,
         saying how to restore it."""
@@ -54,11 +49,13 @@ class State:
         self._database.look()
 
     def copy(self) -> int:
-        """Copy the file to COPY beside it, as ``copy_state`` does. The one call that is made from another thread."""
-        reading = self._database.reading
-        if reading is None:
-            raise StateError(f"the state file {self.path} is not open")
-        return copy_from(reading, self.path, self.path.with_name(COPY))
+        """Copy the file to COPY beside it, as ``copy_state`` does. This and ``committed`` may be called from a second
+        thread."""
+        return copy_from(self._database.reading_open(), self.path, self.path.with_name(COPY))
+
+    def committed(self) -> tuple[int, tuple[int, int]]:
+        """What tells one content of the file from another, and that of its tokens; only what is committed counts."""
+        return self._database.committed()
 
     def is_behind(self) -> bool:
         """Whether COPY, which a hub has made of the file, has more than it: whatever is there was committed."""

@@ -19,7 +19,6 @@ class Tokens:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.changes = 0  # since the start: a copy of the file without them would lock somebody out, or let them in
 
     def all(self) -> list[TokenRow]:
         rows = self._database.query("SELECT hash, role, subject, created FROM tokens")
@@ -31,5 +30,4 @@ class Tokens:
         self._database.write("INSERT INTO tokens VALUES (?, ?, ?, ?)", token)
 
     def remove(self, role: str, subject: str) -> None:
-        self.changes += 1
         self._database.write("DELETE FROM tokens WHERE role = ? AND subject = ?", (role, subject))

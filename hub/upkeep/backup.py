@@ -17,10 +17,11 @@ from hub.upkeep.collected import CollectedError
 from hub.upkeep.making import JOURNAL, RESTORES, STATE, Made, Making
 from hub.upkeep.manifest import NAME, BackupError, Manifest, digest_of, read_manifest
 
-#: Names that a backup, or an unfinished one, may have in its folder.
+#: Names that a backup, or an unfinished one, may have in its folder. A segment or a count without a time in its name is
+#: somebody's copy of a journal, but for archives, which never change.
 OURS: Final = re.compile(
     r"lock|lost\+found|journal|backup\.json(?:\.tmp)?|(?:state\.sqlite|log|restores)\.\d+(?:\.draft(?:-\w+)?)?"
-    r"|journal/(?:\d{20}\.(?:journal|archive)|collected)(?:\.\d+)?"
+    r"|journal/(?:\d{20}\.archive(?:\.\d+)?|(?:\d{20}\.journal|collected)\.\d+)"
 )
 
 
@@ -37,11 +38,16 @@ def back_up(data: Path, folder: Path, version: str, now: int, told: Callable[[in
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone(folder):
             earlier = _earlier(data, folder, log)
+            DiskFiles().sync_directory(folder)  # it may be the manifest of one that failed just then
             tidy(folder, earlier)  # what one that was killed has left
             try:
                 made = Making(data, folder, earlier, max(now, earlier.made + 1), told).make(log, version)
-            except BaseException:
-                tidy(folder, read_manifest(folder) or earlier)  # a disk that is full has to have space again
+            except BaseException as error:
+                there = read_manifest(folder) or earlier
+                tidy(folder, earlier, there)  # a disk that is full has to have space again
+                if there != earlier and isinstance(error, OSError):
+                    text = "the new backup is there, but may not outlast a power cut, and the one before is kept, too"
+                    raise BackupError(f"{error.filename or folder}: {error.strerror}; {text}: back up again") from error
                 raise
             tidy(folder, made.manifest)
             return made
@@ -66,9 +72,9 @@ def back_up_by_hand(data: Path, folder: Path, version: str, now: int, told: Call
         return back_up(data, folder, version, now, told)
 
 
-def tidy(folder: Path, manifest: Manifest) -> None:
-    """Remove what is of earlier backups only, or of one that did not come to its end; nothing that is not ours."""
-    named = {each.file for each in manifest.files.values()} | {NAME, "lock"}
+def tidy(folder: Path, *manifests: Manifest) -> None:
+    """Remove what is of other backups only, or of one that did not come to its end; nothing that is not ours."""
+    named = {each.file for manifest in manifests for each in manifest.files.values()} | {NAME, "lock"}
     for path in [*folder.iterdir(), *(folder / JOURNAL).glob("*")]:
         name = str(path.relative_to(folder))
         if name not in named and OURS.fullmatch(name) and path.is_file():
@@ -90,7 +96,10 @@ def _refuse_strange(data: Path, folder: Path) -> None:
     if folder.resolve().is_relative_to(data.resolve()):
         raise BackupError(f"{folder} is in {data}: name a folder elsewhere, at best on another disk")
     if folder.is_dir() and not (folder / NAME).exists():
-        strange = [path.name for path in folder.iterdir() if not OURS.fullmatch(path.name)]
+        there = [str(path.relative_to(folder)) for path in (*folder.iterdir(), *(folder / JOURNAL).glob("*"))]
+        strange = [name for name in there if not OURS.fullmatch(name)]
+        if "lock" not in there:  # which every backup begins with: whose journal that is, nobody knows
+            strange += [name for name in there if name.startswith(JOURNAL)]
         if strange:
             raise BackupError(f"{folder} is no backup, but has {', '.join(strange[:3])}: name an empty folder")
     if folder.exists() and not folder.is_dir():

@@ -12,69 +12,82 @@ LOOK_SECONDS: Final = 10.0  # between two looks: so old may the copy be when a t
 LONGEST_SECONDS: Final = 600.0  # between two copies of a file that changes otherwise: presence alone does all the time
 SHARE: Final = 200  # copying takes no more than this part of the time (10 MB take a third of a second) ...
 TOKEN_SHARE: Final = 20  # ... or this one, where a token has changed
+LAST_SECONDS: Final = 1.0  # a hub that stops waits for a copy that takes no longer, or for one with a new token
 SPARE: Final = 64 * 1024 * 1024  # bytes that have to be free beside the copy: it must not be what fills the disk
 
 
 class Copies:
-    """One task. ``problem``: why there is no new copy, null while all is well; the hub goes on without one."""
+    """One task; the hub goes on without a copy."""
 
     def __init__(self, state: State, worker: Worker, files: Files, failed: Callable[[str], None]) -> None:
         """``worker``: one of its own, because copying keeps no one from writing the file. ``failed`` is told the first
         of a row of failures, for the log."""
-        self.problem: str | None = None
         self._state = state
         self._worker = worker
         self._files = files
         self._failed = failed
-        self._copied = -1, -1  # the file's changes, and those of its tokens, as far as the copy has them
+        self._copied: tuple[int, tuple[int, int]] | None = None  # what was committed when the copy was begun
         self._made = float("-inf")
         self._took = 0.0  # seconds that the last copy took
+        self._wrong: str | None = None  # with the file, at the last look
+        self._missed: str | None = None  # why the last copy was not made
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no new copy, null while all is well."""
+        return self._wrong or self._missed
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await trio.sleep(LOOK_SECONDS)
-            changes, tokens = self._changes()
-            urgent = tokens != self._copied[1]
-            wait = self._took * TOKEN_SHARE if urgent else max(self._took * SHARE, LONGEST_SECONDS)
-            if changes != self._copied[0] and trio.current_time() >= self._made + wait:
-                await self.make()
-            else:
-                await self._look()
+            if await self._look():
+                await self._make_when_due()
 
-    async def make(self) -> None:
-        """Copy it now, if it has changed; never raises."""
-        changes = self._changes()
-        if changes == self._copied:
-            return
-        began = trio.current_time()
-        try:
-            await self._worker.run(self._copy)
-        except (OSError, StateError) as error:
-            self._tell(error)
-        else:
-            self.problem, self._copied = None, changes
-        self._made = trio.current_time()
-        self._took = self._made - began
+    async def last(self) -> None:
+        """When the hub stops: what has changed since, unless copying takes long and no token has; never raises."""
+        if await self._look():
+            await self._make_when_due(at_most=LAST_SECONDS)
 
-    async def _look(self) -> None:
-        """Whether the file is still the one that the hub writes; never raises."""
+    async def _look(self) -> bool:
+        """Whether the file is still the one that the hub writes."""
         try:
             await self._worker.run(self._state.look)
         except (OSError, StateError) as error:
-            self._tell(error)
+            self._wrong = self._told(error)
+            return False
+        self._wrong = None
+        return True
 
-    def _tell(self, error: Exception) -> None:
+    async def _make_when_due(self, at_most: float | None = None) -> None:
+        """Copy it, if it has changed, and either it is time or the last copy took ``at_most`` so many seconds."""
+        began = trio.current_time()
+        try:
+            committed = await self._worker.run(self._state.committed)
+            if committed == self._copied:
+                return
+            urgent = self._copied is None or committed[1] != self._copied[1]
+            wait = self._took * TOKEN_SHARE if urgent else max(self._took * SHARE, LONGEST_SECONDS)
+            if at_most is not None:
+                wait = 0.0 if urgent or self._took <= at_most else wait
+            if began < self._made + wait:
+                return
+            await self._worker.run(self._copy)
+        except (OSError, StateError) as error:
+            self._missed = self._told(error)
+        else:
+            self._copied, self._missed = committed, None
+        self._made = trio.current_time()
+        self._took = self._made - began
+
+    def _told(self, error: Exception) -> str:
+        """What is wrong, in the words of a problem; the log hears the first of a row."""
         advice = f". {restoring(self._state.path)}" if isinstance(error, StateDamaged) else ""
         if self.problem is None:
             self._failed(f"{error}{advice}")
-        self.problem = f"the hub makes no copy of its state file: {error}{advice}"
-
-    def _changes(self) -> tuple[int, int]:
-        return self._state.changes, self._state.tokens.changes
+        return f"the hub makes no copy of its state file: {error}{advice}"
 
     def _copy(self) -> None:
-        self._state.look()
         path = self._state.path
         parts = [path, path.with_name(f"{path.name}-wal")]
         size = sum(part.stat().st_size for part in parts if part.exists())

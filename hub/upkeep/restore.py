@@ -10,6 +10,8 @@ from typing import Final
 
 from hub.disk import DiskFiles
 from hub.journal import IdentityError, known_log_id
+from hub.journal.identity import NAME as LOG
+from hub.ports import Files
 from hub.state import COPY, Deed, State, StateDamaged, copy_state
 from hub.upkeep.making import JOURNAL, RESTORES, STATE
 from hub.upkeep.manifest import BackupError, Manifest, check_file, copy_file, read_manifest
@@ -58,8 +60,8 @@ def restore_all(data: Path, folder: Path, now: int) -> Restored:
     """Make the data directory ``data``, which must not be there or be empty, as it was when the backup was made; the
     log keeps its id. BackupError leaves everything as it was, but for what a restore that was killed had begun. Blocks.
 
-    All is made in a folder of it first, because ``data`` may be a disk of its own. The state file comes out of that
-    last: without one a hub does not start, and a restore that was killed is known by it.
+    All is made in a folder of it first, because ``data`` may be a disk of its own; while that is there no hub starts.
+    The state file comes out of it last: a restore that was killed is known by it.
     """
     if folder.resolve().is_relative_to(data.resolve()):
         raise BackupError(f"{folder} is in {data}, which is to be made anew: move it out of there")
@@ -101,6 +103,12 @@ def _begin_again(path: Path, made: int, now: int) -> Restored:
             doubted = state.commands.doubt(now)
             state.audit.add(Deed(now, "restore", "state.restore", "hub", f"as of {made} us"))
         return Restored(made, len(state.devices.all()), len(state.tokens.all()), doubted)
+
+
+def is_half_restored(data: Path, files: Files) -> bool:
+    """Whether a restore into ``data`` was killed before it had put back all."""
+    there = files.list(data)
+    return DRAFT in there and (STATE not in there or bool(files.list(data / DRAFT)))
 
 
 # --- what it is put back from ----------------------------------------------------------------------------------------
@@ -149,6 +157,8 @@ def _stopped(data: Path) -> Iterator[None]:
     if not (data / JOURNAL).is_dir():
         raise BackupError(f"{data}: no hub has run here; name its settings with --config")
     with _locked(data):
+        if is_half_restored(data, DiskFiles()):
+            raise BackupError(f"a restore into {data} did not come to its end: 'telemetrio hub restore BACKUP' first")
         yield
 
 
@@ -159,6 +169,7 @@ def _locked(data: Path) -> Iterator[None]:
     except BlockingIOError:
         raise BackupError(f"a hub runs on {data}: stop it, and then restore") from None
     with closing(lock):
+        _own(data, data / "lock")
         yield
 
 
@@ -167,8 +178,9 @@ def _unused(data: Path) -> Iterator[None]:
     """Nothing of worth is in there, and no hub begins there; what a restore that was killed had begun is gone."""
     with _locked(data):
         there = sorted(path.name for path in data.iterdir() if path.name not in WORTHLESS)
-        unfinished = (data / DRAFT / STATE).exists() and STATE not in there
-        if there and not unfinished:
+        # What came out of the draft is not in there any more: all else is of a hub.
+        ours = all(name in (JOURNAL, LOG, RESTORES) and not (data / DRAFT / name).exists() for name in there)
+        if there and not (ours and (data / DRAFT / STATE).exists()):
             raise BackupError(
                 f"{data} has something in it already ({', '.join(there[:3])}): move it away, or name another "
                 "directory with hub.data. To put back the state file alone: telemetrio hub restore --state BACKUP"

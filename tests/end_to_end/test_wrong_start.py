@@ -66,6 +66,18 @@ def test_a_second_hub_on_the_same_files(place: Place, copy: Path) -> None:
     assert place.hub.run("hub", "status").returncode == Exit.OK, "the first one goes on"
 
 
+def test_a_restore_that_did_not_come_to_its_end(place: Place, copy: Path, tmp_path: Path) -> None:
+    """A hub that began here anew would know no token, and every device would be sent away for good."""
+    backup, data = tmp_path / "backup", copy / "data"
+    assert place.hub.run("hub", "backup", str(backup)).returncode == Exit.OK
+    (data / "restoring" / "journal").mkdir(parents=True)  # as a restore leaves it that was killed at once
+    said(serve(copy), Exit.FAILED, f"a restore into {data} did not come to its end", "telemetrio hub restore BACKUP")
+    assert sorted(path.name for path in data.iterdir()) == ["lock", "restoring"], "nothing was begun"
+    assert telemetrio("hub", "restore", str(backup), folder=copy).returncode == Exit.OK
+    assert not (data / "restoring").exists()
+    assert (data / "state.sqlite").exists()
+
+
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [

@@ -26,7 +26,7 @@ from hub.upkeep.backup import back_up, back_up_by_hand
 from hub.upkeep.collected import Collected, write_collected
 from hub.upkeep.making import Made
 from hub.upkeep.manifest import NAME, BackupError, Manifest, read_manifest, write_manifest
-from hub.upkeep.restore import Restored, restore_all, restore_state
+from hub.upkeep.restore import Restored, is_half_restored, restore_all, restore_state
 from tests.state.filled import content, filled
 
 DISK: Final = DiskFiles()
@@ -319,6 +319,7 @@ def test_a_manifest_that_is_there_but_not_sure_to_last_keeps_its_files(
 ) -> None:
     """The sync of the folder fails, after the manifest has its name: whichever one is there must be whole."""
     backed_up(data, folder)
+    before = restored(folder, tmp_path / "before")
     append(data, 5)
 
     def written(folder: Path, manifest: Manifest) -> None:
@@ -326,8 +327,18 @@ def test_a_manifest_that_is_there_but_not_sure_to_last_keeps_its_files(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(making, "write_manifest", written)
-    wrong(lambda: backed_up(data, folder), "Input/output error")
-    assert restored(folder, tmp_path / "elsewhere") == contents(data)
+    earlier = (folder / NAME).read_bytes()
+    wrong(
+        lambda: backed_up(data, folder), "Input/output error; the new backup is there, but may not outlast a power cut"
+    )
+    assert restored(folder, tmp_path / "new") == contents(data)
+    newer = (folder / NAME).read_bytes()
+    (folder / NAME).write_bytes(earlier)  # as a power cut leaves it
+    assert restored(folder, tmp_path / "old") == before
+    (folder / NAME).write_bytes(newer)
+    monkeypatch.undo()
+    backed_up(data, folder)
+    assert restored(folder, tmp_path / "again") == contents(data)
 
 
 def no_space(folder: Path, manifest: Manifest) -> None:
@@ -384,15 +395,47 @@ def test_a_restore_that_was_killed_is_made_again(
                 break
             except Killed:
                 pass
+        assert is_half_restored(place, DISK) != (place / "state.sqlite").exists()
         if (place / "state.sqlite").exists():
             assert contents(place) == want, "a hub that starts here has all"
             wrong(partial(restore_all, place, folder, NOW), "something in it already")
         else:
             unfinished += 1
+            if (place / "journal").exists():
+                wrong(partial(restore_state, place, folder, NOW), "did not come to its end: .* restore BACKUP' first")
             assert restored(folder, place) == want
             assert not (place / "restoring").exists()
     assert contents(place) == want
     assert (unfinished, at) == (11, 13), "of twelve calls the eleventh has the state file come out"
+
+
+def test_a_journal_that_no_restore_put_there_is_never_removed(data: Path, folder: Path, tmp_path: Path) -> None:
+    """A restore was killed, the rest of it forgotten, and a hub has run there since."""
+    backed_up(data, folder)
+    place = tmp_path / "place"
+    restore_all(place, folder, NOW)
+    shutil.copytree(place, tmp_path / "restoring")
+    (tmp_path / "restoring").rename(place / "restoring")
+    (place / "state.sqlite").unlink()
+    before = {path: path.read_bytes() for path in (place / "journal").iterdir()}
+    wrong(partial(restore_all, place, folder, NOW), r"something in it already \(journal, log, restores\)")
+    shutil.rmtree(place / "restoring" / "journal")
+    wrong(partial(restore_all, place, folder, NOW), r"something in it already \(journal, log, restores\)")
+    assert {path: path.read_bytes() for path in (place / "journal").iterdir()} == before
+
+
+@pytest.mark.parametrize("names", [("journal",), ("journal", "lock")])
+def test_somebodys_copy_of_a_journal_is_no_backup_and_is_left_as_it_is(
+    data: Path, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    other = tmp_path / "by-hand"
+    other.mkdir()
+    shutil.copytree(data / "journal", other / "journal")
+    if "lock" in names:
+        (other / "lock").touch()
+    before = {path: path.read_bytes() for path in (other / "journal").iterdir()}
+    wrong(lambda: backed_up(data, other), "is no backup, but has journal")
+    assert {path: path.read_bytes() for path in (other / "journal").iterdir()} == before
 
 
 @pytest.fixture

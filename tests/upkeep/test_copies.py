@@ -1,7 +1,8 @@
 """The hub's own copy of its state file: new soon after a token has changed, else from time to time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import trio
@@ -10,7 +11,9 @@ import trio.testing
 from hub.disk import DiskFiles
 from hub.ports import InlineWorker
 from hub.state import COPY, Deed, State, TokenRow
-from hub.upkeep.copies import LONGEST_SECONDS, LOOK_SECONDS, SPARE, Copies
+from hub.upkeep.copies import LAST_SECONDS, LONGEST_SECONDS, LOOK_SECONDS, SHARE, SPARE, TOKEN_SHARE, Copies
+
+T = TypeVar("T")
 
 
 class Disk(DiskFiles):
@@ -22,13 +25,26 @@ class Disk(DiskFiles):
         return self.space
 
 
+class SlowWorker(InlineWorker):
+    """Takes so many virtual seconds for a copy."""
+
+    seconds = 0.0
+
+    async def run(self, call: Callable[..., T], *arguments: Any) -> T:
+        done = await super().run(call, *arguments)
+        if getattr(call, "__name__", "") == "_copy":
+            await trio.sleep(self.seconds)
+        return done
+
+
 class Room:
     """A state file and its copies."""
 
     def __init__(self, folder: Path) -> None:
         self.state, self.disk, self.failures = State(folder / "state.sqlite"), Disk(), list[str]()
         self.state.open()
-        self.copies = Copies(self.state, InlineWorker(), self.disk, self.failures.append)
+        self.worker = SlowWorker()
+        self.copies = Copies(self.state, self.worker, self.disk, self.failures.append)
         self.copy = folder / COPY
 
     def change(self, lsn: int) -> None:
@@ -106,7 +122,7 @@ async def test_a_file_that_is_damaged_while_the_hub_runs_is_told_and_the_copy_st
     room.state.audit.add(Deed(1, "ada", "token.create", "ada", "admin"))
     room.state.close()  # all is in the file itself now
     room.state.open()
-    await room.copies.make()
+    await room.copies.last()
     content = bytearray((path := room.state.path).read_bytes())
     content[bytes(content).rindex(b"token.create")] ^= 1
     path.write_bytes(content)
@@ -122,7 +138,7 @@ async def test_a_file_that_is_damaged_while_the_hub_runs_is_told_and_the_copy_st
 async def test_a_file_that_somebody_deletes_or_replaces_is_told_at_once(
     room: Room, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    await room.copies.make()
+    await room.copies.last()
     nursery.start_soon(room.copies.run)
     content = room.state.path.read_bytes()
     room.state.path.unlink()
@@ -133,3 +149,69 @@ async def test_a_file_that_somebody_deletes_or_replaces_is_told_at_once(
     await seconds(LOOK_SECONDS)
     assert "was replaced by another while the hub runs" in str(room.failures) + str(room.copies.problem)
     assert room.copied() == (0, 0), "the good copy stays"
+
+
+@pytest.mark.trio
+async def test_a_file_that_is_put_back_is_no_problem_any_more(
+    room: Room, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    nursery.start_soon(room.copies.run)
+    await seconds(LOOK_SECONDS)
+    room.state.path.rename(aside := room.state.path.with_name("aside"))
+    await seconds(LOOK_SECONDS)
+    assert room.copies.problem is not None
+    aside.rename(room.state.path)
+    await seconds(LOOK_SECONDS)
+    assert room.copies.problem is None
+
+
+@pytest.mark.trio
+async def test_a_token_that_is_not_committed_yet_is_in_the_next_copy(
+    room: Room, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    with room.state.transaction():
+        room.state.tokens.replace(TokenRow(b"h" * 32, "admin", "ada", 1))
+        await room.copies.last()
+    assert room.copied() == (0, 0)
+    nursery.start_soon(room.copies.run)
+    await seconds(LOOK_SECONDS)
+    assert room.copied() == (0, 1)
+
+
+@pytest.mark.trio
+async def test_copying_takes_no_more_than_its_share_of_the_time(
+    room: Room, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    room.worker.seconds = 30.0
+    nursery.start_soon(room.copies.run)
+    await seconds(LOOK_SECONDS + room.worker.seconds)
+    assert room.copied() == (0, 0)
+    room.change(1)
+    await seconds(room.worker.seconds * SHARE - LOOK_SECONDS)
+    assert room.copied() == (0, 0)
+    room.state.tokens.replace(TokenRow(b"h" * 32, "admin", "ada", 1))
+    await seconds(LOOK_SECONDS)
+    assert room.copied() == (1, 1), "a token does not wait so long"
+    room.state.tokens.remove("admin", "ada")
+    await seconds(room.worker.seconds * TOKEN_SHARE - LOOK_SECONDS)
+    assert room.copied() == (1, 1)
+    await seconds(room.worker.seconds + 2 * LOOK_SECONDS)
+    assert room.copied() == (1, 0)
+
+
+@pytest.mark.trio
+async def test_a_hub_that_stops_waits_for_a_long_copy_only_where_a_token_has_changed(
+    room: Room, autojump_clock: trio.testing.MockClock
+) -> None:
+    room.worker.seconds = 2 * LAST_SECONDS
+    await room.copies.last()
+    room.change(1)
+    await room.copies.last()
+    assert room.copied() == (0, 0)
+    room.state.tokens.replace(TokenRow(b"h" * 32, "admin", "ada", 1))
+    room.worker.seconds = LAST_SECONDS / 2
+    await room.copies.last()
+    assert room.copied() == (1, 1)
+    room.change(2)
+    await room.copies.last()
+    assert room.copied() == (2, 1)
