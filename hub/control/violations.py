@@ -70,12 +70,17 @@ class Violations:
                     seen.add(self._outside(kept, shape, index, shown, 1))
         elif type(body) is Columns and before:
             limits = {index: (low, high) for index, low, high in shape.warn}
+            later: _Later | None = None
             for index, column in body.columns:
                 if index not in limits or index not in before or isinstance(column, list):
                     continue
                 low, high = limits[index]
                 values = np.asarray(column, dtype=np.float64) / shape.scales[index]
-                outside = ((values < low) | (values > high)) & _later(kept, before[index])
+                outside = (values < low) | (values > high)
+                if not outside.any():  # nearly always
+                    continue
+                later = later or _Later(kept)
+                outside &= later.than(before[index])
                 mask = accepted_mask(kept, index, len(values))
                 if mask is not None:
                     outside &= mask
@@ -104,10 +109,19 @@ class Violations:
         return violation
 
 
-def _later(kept: Kept, before: Order) -> npt.NDArray[np.bool_]:
-    """Which rows of a batch are later than what was latest before it, and not earlier than a row before them."""
-    times = np.minimum(resolved_times(kept), kept.received)
-    follows = (kept.epoch, kept.seq) > before[1:3]
-    later: npt.NDArray[np.bool_] = (times >= before[0]) if follows else (times > before[0])
-    later &= times == np.maximum.accumulate(times)
-    return later
+class _Later:
+    """Which rows of a batch are later than what was latest before it, and not earlier than a row before them. Metrics
+    mostly were at the same order before, so the answers are kept."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._times = np.minimum(resolved_times(kept), kept.received)
+        self._rising = self._times == np.maximum.accumulate(self._times)
+        self._at = kept.epoch, kept.seq
+        self._known: dict[Order, npt.NDArray[np.bool_]] = {}
+
+    def than(self, before: Order) -> npt.NDArray[np.bool_]:
+        known = self._known.get(before)
+        if known is None:
+            later = self._times >= before[0] if self._at > before[1:3] else self._times > before[0]
+            known = self._known[before] = later & self._rising
+        return known
