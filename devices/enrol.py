@@ -11,7 +11,7 @@ import trio
 
 from hub.client import Target
 from hub.client.shell import Operator, connect
-from hub.ports import Files, Streams, Worker
+from hub.ports import Files, Streams, Worker, write_whole
 from hub.wire.messages import NAME_PATTERN
 
 AT_ONCE: Final = 8  # enrolments under way: the hub makes them durable in groups
@@ -69,16 +69,7 @@ class Tokens:
 
     def _write(self, path: Path, token: str) -> None:
         self._files.make_directory(path.parent)
-        new = path.with_suffix(".new")
-        file = self._files.open(new, create=True)
-        try:
-            file.truncate(0)
-            file.append(token.encode() + b"\n")
-            file.sync()
-        finally:
-            file.close()
-        self._files.rename(new, path)
-        self._files.sync_directory(path.parent)
+        write_whole(self._files, path, token.encode() + b"\n")
 
 
 async def enrol(

@@ -98,6 +98,22 @@ class Files(Protocol):
         """Take the file for this process until closed; BlockingIOError when another process has it."""
 
 
+def write_whole(files: Files, path: Path, content: bytes) -> None:
+    """Make ``content`` durable at ``path``, in the place of what was there: that stays until all of the
+    new one is durable. Blocks; OSError leaves what was there, but
+    where only the name may not be durable yet."""
+    draft = path.with_name(f"{path.name}.tmp")
+    file = files.open(draft, create=True)
+    try:
+        file.truncate(0)  # of one that was killed
+        file.append(content)
+        file.sync()
+    finally:
+        file.close()
+    files.rename(draft, path)
+    files.sync_directory(path.parent)
+
+
 class Worker(Protocol):
     """One blocking call at a time, out of the way of the event loop; inline in simulation."""
 

@@ -58,7 +58,6 @@ class Output:
 LONGEST_SECONDS: Final = 1e9  # thirty years: a timer beyond it is a mistake
 REACH = Reach()
 OUTPUT = Output()
-EVERYTHING = ("*",)
 
 Labels = Annotated[
     tuple[str, ...], Parameter(name="--label", negative=(), show_default=False, help="KEY=VALUE; may be repeated.")

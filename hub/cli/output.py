@@ -1,7 +1,6 @@
 """Data on stdout: table, json, ndjson or csv. Whatever a device may have said is made safe on the way."""
 
 import csv
-import io
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -176,10 +175,3 @@ def write_record(record: Mapping[str, Any], output: Output) -> None:
         write_rows(list(record), [list(record.values())], output)
     else:
         sys.stdout.write(safe_json(record, indent=2 if kind == "json" and sys.stdout.isatty() else None) + "\n")
-
-
-def csv_line(values: Sequence[Any]) -> str:
-    """One line of csv, guarded."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([guarded(value) for value in values])
-    return line.getvalue()

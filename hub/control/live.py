@@ -26,7 +26,6 @@ class Live:
         self._presence: dict[str, Presence] = {}
         self._status: Status | None = None
         self._viewers: list[Viewer] = []
-        self._watching_violations = False
 
     def viewer(self) -> Viewer:
         """For one operator's link; close it when the link ends. ControlRefused when there are too many."""

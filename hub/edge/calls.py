@@ -206,23 +206,23 @@ class Calls:
             self._rooms.registry.info(device)
         return await self._rooms.ledger(device)
 
-    async def _pin(self, args: Arguments, _who: Principal) -> Pin:
+    async def _pin(self, args: Arguments, who: Principal) -> Pin:
         """Names the durable end; what is on disk stays there until it is released, or for a while."""
         args.only()
         rooms = self._rooms
         try:
-            pin = f"{self._life}-{rooms.journal.on_disk.pin()}"
+            pin = f"{self._life}-{rooms.journal.on_disk.pin(who.subject)}"
         except TooManyPins as error:
             raise Refused("limit", str(error)) from None
         return Pin(pin=pin, lsn=rooms.journal.durable, journal=str(rooms.directory.absolute()), log=rooms.log)
 
-    async def _release(self, args: Arguments, _who: Principal) -> Any:
+    async def _release(self, args: Arguments, who: Principal) -> Any:
         args.only("pin")
         pin = args.text("pin")
         life, _, number = pin.partition("-")
         if life == self._life:
             with suppress(ValueError):
-                self._rooms.journal.on_disk.release(int(number))
+                self._rooms.journal.on_disk.release(int(number), who.subject)
         return {"pin": pin}
 
     async def _stored(self, args: Arguments, _who: Principal) -> Columns:

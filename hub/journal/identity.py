@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from hub.journal.whole import write_whole
-from hub.ports import Files, Randomness, Worker
+from hub.ports import Files, Randomness, Worker, write_whole
 
 NAME: Final = "log"
 _SHAPE: Final = re.compile(rb"[0-9a-f]{32}\n")

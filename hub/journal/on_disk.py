@@ -20,7 +20,9 @@ class OnDisk:
     def __init__(self) -> None:
         self.segments: list[int] = []
         self.newest_size = 0  # durable bytes of the newest
-        self._pins: dict[int, float] = {}  # until when each holds, on trio's clock; also some that have ended
+        self._pins: dict[
+            int, tuple[float, str]
+        ] = {}  # until when (trio's clock) and for whom; also some that have ended
         self._given = 0  # the last id
         self._holders = 0  # in this process, by ``held``
 
@@ -41,23 +43,24 @@ class OnDisk:
         """The segment ``first``, a closed one, is no more."""
         self.segments.remove(first)
 
-    def pin(self) -> int:
-        """What is there now stays until ``release``, or for PIN_SECONDS: for another process that reads the files, and
-        may be killed before it says that it has ended. The pin's id, never given twice; TooManyPins."""
+    def pin(self, holder: str) -> int:
+        """What is there now stays until ``holder`` releases it, or for PIN_SECONDS: for another process that reads the
+        files, and may be killed before it says that it has ended. The pin's id, never given twice; TooManyPins."""
         now = trio.current_time()
-        self._pins = {pin: until for pin, until in self._pins.items() if now < until}
+        self._pins = {pin: (until, whose) for pin, (until, whose) in self._pins.items() if now < until}
         if len(self._pins) >= PINS:
             raise TooManyPins(
                 f"{PINS} proofs or backups read the journal already: try again when one has ended (one that was "
                 f"killed holds for {PIN_SECONDS / 60:.0f} minutes)"
             )
         self._given += 1
-        self._pins[self._given] = now + PIN_SECONDS
+        self._pins[self._given] = now + PIN_SECONDS, holder
         return self._given
 
-    def release(self, pin: int) -> None:
-        """Whoever has this pin reads no more; of one that is unknown or has ended nothing comes."""
-        self._pins.pop(pin, None)
+    def release(self, pin: int, holder: str) -> None:
+        """``holder`` reads no more; of a pin that is another's, unknown, or has ended, nothing comes."""
+        if pin in self._pins and self._pins[pin][1] == holder:
+            del self._pins[pin]
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -72,4 +75,4 @@ class OnDisk:
     def pinned(self) -> bool:
         """Whether somebody may be reading the files: nothing is to be collected, and nothing to expire."""
         now = trio.current_time()
-        return self._holders > 0 or any(now < until for until in self._pins.values())
+        return self._holders > 0 or any(now < until for until, _ in self._pins.values())

@@ -46,7 +46,6 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.created = False  # open() made a new file
         self._connection: sqlite3.Connection | None = None
         self._depth = 0
         self._inode = 0
@@ -57,9 +56,8 @@ class Database:
     def open(self, *, anew: bool = True) -> None:
         """Open, check, and bring the schema to VERSION. StateError when the file is damaged or too new; unless ``anew``
         allows to begin a new one, also when it is not there, or empty."""
-        self.created = not self.path.exists()
         with self._translated():
-            if not anew and (self.created or not self.path.stat().st_size):
+            if not anew and not (self.path.exists() and self.path.stat().st_size):
                 text = f"the state file {self.path} is gone, and with it all tokens. {restoring(self.path)}"
                 raise StateDamaged(text)
             self.path.touch(mode=0o600)  # it holds who may do what

@@ -34,11 +34,6 @@ class State:
     def path(self) -> Path:
         return self._database.path
 
-    @property
-    def created(self) -> bool:
-        """Whether ``open`` made a new file (where a journal is already, a backup should have been restored)."""
-        return self._database.created
-
     def open(self, *, anew: bool = True) -> None:
         """Open; with ``anew`` a file that is not there, or empty, is begun. StateError when it is damaged, or gone,
         saying how to restore it."""

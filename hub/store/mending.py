@@ -166,12 +166,9 @@ class MendingStore:
         """Whether there is a file; ``open`` makes one."""
         return self._path.exists()
 
-    def all_kept(self) -> list[str]:
-        """Names of the files that were ever set aside and are still there, oldest first."""
-        return [kept.name for kept in aside.all_aside(self._path)]
-
     def may_have(self, records: Ranges) -> list[str]:
-        """Those of them that may have readings of these records: not those that are known to have none."""
+        """Names of the files that were set aside, oldest first, and may have readings of these records: not those that
+        are known to have none."""
         notes = [(kept.name, aside.read_note(self._files, kept)) for kept in aside.all_aside(self._path)]
         return [name for name, had in notes if had is None or had.may_have(records)]
 

@@ -14,9 +14,9 @@ from hub.ingest.times import AHEAD, FUTURE
 from hub.journal import Search
 from hub.journal.archive import open_segment
 from hub.journal.segments import SegmentReader
-from hub.journal.whole import content_of, summed, write_whole
-from hub.ports import Files
+from hub.ports import Files, write_whole
 from hub.state import AccountRow
+from hub.upkeep.summed import content_of, summed
 from hub.wire.kept import Entry, Kept
 from hub.wire.messages import Columns, Row
 from hub.wire.ranges import Ranges

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hub.disk import DiskFiles
-from hub.journal.whole import content_of, summed, write_whole
+from hub.ports import write_whole
+from hub.upkeep.summed import content_of, summed
 from hub.wire.ranges import Ranges
 
 NAME: Final = "backup.json"

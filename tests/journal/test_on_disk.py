@@ -14,36 +14,38 @@ pytestmark = pytest.mark.trio
 async def test_several_pins_hold_for_themselves(autojump_clock: MockClock) -> None:
     on_disk = OnDisk()
     assert not on_disk.pinned
-    first, second = on_disk.pin(), on_disk.pin()
-    on_disk.release(first)
-    on_disk.release(first)
+    first, second = on_disk.pin("ada"), on_disk.pin("ada")
+    on_disk.release(first, "ada")
+    on_disk.release(first, "ada")
     assert on_disk.pinned, "the other one still reads"
-    on_disk.release(second)
+    on_disk.release(second, "bob")
+    assert on_disk.pinned, "it is not his"
+    on_disk.release(second, "ada")
     assert not on_disk.pinned
-    on_disk.release(99)  # nobody has it
+    on_disk.release(99, "ada")  # nobody has it
 
 
 async def test_a_pin_that_nobody_lets_go_of_ends(autojump_clock: MockClock) -> None:
     on_disk = OnDisk()
-    first = on_disk.pin()
+    first = on_disk.pin("ada")
     await trio.sleep(PIN_SECONDS / 2)
-    second = on_disk.pin()
+    second = on_disk.pin("ada")
     await trio.sleep(PIN_SECONDS / 2)
-    on_disk.release(second)
+    on_disk.release(second, "ada")
     assert not on_disk.pinned, "the first has ended by itself"
-    on_disk.release(first)
-    assert on_disk.pin() not in (first, second), "an id is not given twice"
+    on_disk.release(first, "ada")
+    assert on_disk.pin("ada") not in (first, second), "an id is not given twice"
 
 
 async def test_pins_are_bounded_in_number_and_those_that_ended_make_room(autojump_clock: MockClock) -> None:
     on_disk = OnDisk()
-    pins = [on_disk.pin() for _ in range(PINS)]
+    pins = [on_disk.pin("ada") for _ in range(PINS)]
     with pytest.raises(TooManyPins, match="try again when one has ended"):
-        on_disk.pin()
-    on_disk.release(pins[0])
-    on_disk.pin()
+        on_disk.pin("ada")
+    on_disk.release(pins[0], "ada")
+    on_disk.pin("ada")
     await trio.sleep(PIN_SECONDS)
-    on_disk.pin()
+    on_disk.pin("ada")
     assert len(on_disk._pins) == 1
 
 

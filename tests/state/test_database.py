@@ -24,12 +24,10 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_was_written_is_there_after_a_restart(path: Path) -> None:
     state = opened(path)
-    assert state.created
     state.devices.save([DeviceRow("pump-1", 5, "pump", labels={"hall": "2"}, last_seen=7)])
     state.tokens.replace(TokenRow(b"h" * 32, "admin", "ada", 1))
     state.close()
     state = opened(path)
-    assert not state.created
     assert state.devices.all() == [DeviceRow("pump-1", 5, "pump", labels={"hall": "2"}, last_seen=7)]
     assert state.tokens.all() == [TokenRow(b"h" * 32, "admin", "ada", 1)]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hub.disk import DiskFiles
 from hub.ports import InlineWorker
+from hub.store.aside import all_aside
 from hub.store.duck import DuckStore
 from hub.store.mending import MendingStore
 from hub.upkeep.damage import DamageWatch
@@ -17,8 +18,8 @@ from tests.upkeep.keeping import HandClock, Keeping, keeping
 class Life:
     """See the module."""
 
-    def __init__(self, rooms: Keeping, store: MendingStore) -> None:
-        self.rooms, self.store = rooms, store
+    def __init__(self, rooms: Keeping, store: MendingStore, duck: Path) -> None:
+        self.rooms, self.store, self.duck = rooms, store, duck
         self.mender = Mender(store, InlineWorker(), InlineWorker(), rooms.ledger, rooms.followers, rooms.journal)
         self.watch = DamageWatch(
             rooms.journal, store, InlineWorker(), rooms.ledger, lambda: rooms.followers.cursor(store.name)
@@ -26,6 +27,10 @@ class Life:
 
     def readings(self) -> int:
         return sum(readings for _, readings in self.store.stored(1 << 62).rows())
+
+    def set_aside(self) -> list[str]:
+        """The stores that were, oldest first."""
+        return [aside.name for aside in all_aside(self.duck)]
 
     async def renewed(self) -> None:
         await self.rooms.settled()
@@ -40,7 +45,7 @@ async def life(files: SimulatedFiles, path: Path, clock: HandClock | None = None
     try:
         async with keeping(files, path, clock=clock, store=store) as rooms:
             store.end = lambda: rooms.journal.durable
-            yield Life(rooms, store)
+            yield Life(rooms, store, duck)
     finally:
         store.close()
 

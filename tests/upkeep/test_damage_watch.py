@@ -65,7 +65,7 @@ async def test_what_is_in_neither_is_told_and_the_files_that_may_have_it(
         await second.renewed()
         await second.watch.look()
         (told,) = second.watch.cautions()
-        (kept,) = second.store.all_kept()
+        (kept,) = second.set_aside()
         assert "the store has no readings of that" in told
         assert "; 2 readings that were received are in neither: by them 'telemetrio ledger' does not balance;" in told
         assert "; the only copy may be in a store that was set aside" in told

@@ -47,10 +47,10 @@ async def test_who_accepts_it_is_told_what_the_file_that_is_set_aside_has(
         assert alone.plain() == {"records": [[3, 3]], "batches": 1, "readings": 2}
         assert second.readings() == 8
         assert second.store.kept is not None
-        assert second.store.all_kept() == [second.store.kept.name]
+        assert second.set_aside() == [second.store.kept.name]
         _, alone = await second.mender.renew(accept_loss=False)
         assert not alone, "it has nothing more to lose"
-        kept = DuckStore(tmp_path / second.store.all_kept()[0])
+        kept = DuckStore(tmp_path / second.set_aside()[0])
     kept.open()
     assert kept.batches(3, 3) == [("pump-1", 1, 1, 2)]
     kept.close()

@@ -112,7 +112,7 @@ async def test_nothing_expires_or_is_collected_while_a_proof_has_pinned_the_jour
 ) -> None:
     files = SimulatedFiles()
     async with keeping(files, tmp_path) as rooms:
-        rooms.journal.on_disk.pin()
+        rooms.journal.on_disk.pin("ada")
         await three_segments(rooms)
         assert segments(DIRECTORY, files)[0] == 1
         assert await check(rooms) == (30, 0)
@@ -127,12 +127,12 @@ async def test_what_is_too_old_goes_as_soon_as_the_last_proof_has_let_go(
     files = SimulatedFiles()
     async with keeping(files, tmp_path) as rooms:
         on_disk = rooms.journal.on_disk
-        first, second = on_disk.pin(), on_disk.pin()
+        first, second = on_disk.pin("ada"), on_disk.pin("ada")
         await three_segments(rooms)
-        on_disk.release(first)
+        on_disk.release(first, "ada")
         assert await check(rooms) == (30, 0)
         began = trio.current_time()
-        on_disk.release(second)
+        on_disk.release(second, "ada")
         assert await check(rooms) == (20, 10)
         assert trio.current_time() - began < PIN_SECONDS / 10
 

@@ -27,10 +27,10 @@ async def caution(life: Life) -> str:
 async def made_again(life: Life, why: str = "its file was cut") -> str:
     """Have the store set aside and filled again; the name of the old one."""
     await life.rooms.settled()
-    before = set(life.store.all_kept())
+    before = set(life.set_aside())
     life.mender.condemn(why)
     await life.renewed()
-    (name,) = set(life.store.all_kept()) - before
+    (name,) = set(life.set_aside()) - before
     return name
 
 
@@ -48,7 +48,7 @@ async def test_one_that_was_made_from_the_damaged_journal_is_not_named(
         await second.renewed()
         assert second.store.kept is not None
         lacks.append(second.store.kept.name)
-        assert second.store.all_kept() == [has, *lacks]
+        assert second.set_aside() == [has, *lacks]
         told = await caution(second)
         assert f"({has}): keep it" in told
         assert not [name for name in lacks if name in told]
@@ -69,7 +69,7 @@ async def test_one_that_was_set_aside_before_the_record_was_there_is_not_named(
     flip_record(files, late.lsn)
     async with life(files, tmp_path) as second:
         has = await made_again(second)
-        assert second.store.all_kept() == [earlier, has]
+        assert second.set_aside() == [earlier, has]
         assert f"({has}): keep it" in await caution(second)
 
 
@@ -84,7 +84,7 @@ async def test_of_one_that_was_damaged_before_it_was_asked_that_is_not_known(
     (tmp_path / "store.duckdb").write_bytes(b"no database" * 1000)
     async with life(files, tmp_path) as third:
         told = await caution(third)
-        unknown = third.store.all_kept()[1]
+        unknown = third.set_aside()[1]
         assert f"in one of the stores that were set aside, it is not known which ({has}, {unknown}): keep them" in told
 
 
