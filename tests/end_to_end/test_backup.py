@@ -116,6 +116,35 @@ def test_archive_a_state_file_of_a_backup_loses_nothing_that_came_since(hub: Hub
 
 
 @pytest.mark.timeout(300)
+def test_a_hub_that_is_backed_up_while_it_writes_its_state_file_forgets_nothing(
+    hub: HubProcess, tmp_path: Path
+) -> None:
+    """Both processes have the file open, and each must see the other's locks on it."""
+    names: list[str] = []
+
+    async def enrol(stop: trio.Event) -> None:
+        async with connect(target_of(hub)) as operator:
+            while not stop.is_set():
+                await operator.call("devices.enroll", device=f"late-{len(names)}", labels={})
+                names.append(f"late-{len(names)}")
+
+    async def main() -> None:
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(enrol, stop)
+            for _ in range(4):
+                made = await trio.to_thread.run_sync(hub.run, "hub", "backup", str(tmp_path / "backup"))
+                assert made.returncode == 0, made.stderr
+            stop.set()
+
+    trio.run(main)
+    hub.kill()
+    hub.start()
+    assert {row["device"] for row in rows(hub.run("devices", "ls"))} >= set(names)
+    assert len(names) > 10
+
+
+@pytest.mark.timeout(300)
 def test_a_backup_that_is_put_back_is_the_hub_of_then(hub: HubProcess, tmp_path: Path) -> None:
     backup, data = tmp_path / "backup", hub.folder / "data"
     trio.run(settle, hub)
