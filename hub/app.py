@@ -143,7 +143,7 @@ async def _settle(house: House) -> None:
         left = journal.appended - journal.durable
         log.warning("the disk is full: what was not acked stays with the devices", records=left)
     with trio.move_on_after(CATCH_UP_SECONDS):
-        await house.followers.reached(journal.durable)
+        await house.followers.settled(journal.durable)
     try:
         await house.registry.flush()
     except StateError as error:

@@ -43,7 +43,8 @@ async def own_directory(settings: Settings, ports: Ports) -> AsyncIterator[Reser
         await worker.run(ports.files.make_directory, settings.data)
         lock = await worker.run(ports.files.lock, settings.data / "lock")
     except BlockingIOError:
-        text = f"another hub runs on {settings.data}: stop it, or name another directory with hub.data"
+        text = f"another hub runs on {settings.data} (or a command that reads or restores it): stop it, or wait for it"
+        text += "; or name another directory with hub.data"
         raise HubError(text, usage=True) from None
     except OSError as error:
         text = f"{settings.data}: {error.strerror}: make it writable, or name another directory with hub.data"

@@ -3,9 +3,12 @@
 import errno
 import fcntl
 import os
+import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 NO_PREALLOCATION = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})  # what a file system says that cannot
+NO_DIRECTORY_LOCKS = frozenset({errno.EBADF, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL})  # NFS; the file has to do
 ZEROS = 1024 * 1024  # bytes written at once where space cannot be allocated otherwise
 
 
@@ -103,10 +106,32 @@ class DiskFiles:
         return space.f_bavail * space.f_frsize
 
     def lock(self, path: Path) -> DiskFile:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
+        with ExitStack() as opened:
+            fds = []
+            for name, flags in ((path, os.O_RDWR | os.O_CREAT), (path.parent, os.O_RDONLY)):
+                fds.append(fd := os.open(name, flags | os.O_CLOEXEC, 0o600))
+                opened.callback(os.close, fd)
+                _flock(fd)
+            opened.pop_all()
+        return _Lock(*fds)
+
+
+class _Lock(DiskFile):
+    """The file, and the directory that it is in: whoever removes a lock that looks stale lets nobody else in."""
+
+    def __init__(self, fd: int, directory: int) -> None:
+        super().__init__(fd)
+        self._directory = directory
+
+    def close(self) -> None:
+        super().close()
+        os.close(self._directory)
+
+
+def _flock(fd: int) -> None:
+    """BlockingIOError when another process has it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_DIRECTORY_LOCKS or not stat.S_ISDIR(os.fstat(fd).st_mode):
             raise
-        return DiskFile(fd)

@@ -80,7 +80,10 @@ async def serve_house(house: House, tls: Any, stop: trio.Event, task_status: tri
                 "pid": os.getpid(), "url": f"{'ws' if tls is None else 'wss'}://{_dialable(host)}:{port}",
                 "http": f"http://{http_host}:{http_port}", "log": house.log,
             }  # fmt: skip
-            _write_ready(ready, told)
+            try:
+                _write_ready(ready, told)
+            except OSError as error:
+                raise HubError(f"{ready} cannot be written: {error.strerror}; see to it, and start again") from None
             log.info("serving", **told)
             task_status.started(house)
             await stop.wait()

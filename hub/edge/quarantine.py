@@ -23,6 +23,7 @@ MOST: Final = 10_000  # in one answer
 AT_ONCE: Final = 5_000  # readings that one call retries or drops: about a tenth of a second
 IN_RECORD: Final = 1_000  # readings: about 100 KB
 IDS: Final = 300  # named in one call; SQLite bounds what a statement binds
+MOST_INTEGER: Final = 2**63 - 1  # that SQLite takes
 FILTERS: Final = ("devices", "metric", "reason", "since", "until", "ids")
 
 
@@ -145,7 +146,10 @@ class QuarantineCalls:
 def _spot(id: str, verb: str) -> tuple[int, int, str]:
     try:
         lsn, row, metric = id.split(":", 2)
-        return int(lsn), int(row), metric
+        spot = int(lsn), int(row), metric
+        if not (0 <= spot[0] <= MOST_INTEGER and 0 <= spot[1] <= MOST_INTEGER):
+            raise ValueError
+        return spot
     except ValueError:
         raise Refused("bad_request", f"{verb}: {id[:80]!r} is no id; copy one of quarantine.show") from None
 

@@ -53,6 +53,11 @@ class Followers:
         while any(each.cursor < lsn for each in waited):
             await self._moved.wait()
 
+    async def settled(self, lsn: int) -> None:
+        """Until each has taken in everything up to ``lsn``, or cannot take in anything."""
+        while any(each.cursor < lsn and each.error is None for each in self._following):
+            await self._moved.wait()
+
     def restart(self, name: str) -> None:
         """Ask the follower of that name how far it came, and go on from there: what it had is gone."""
         for following in self._following:
@@ -120,6 +125,7 @@ class _Following:
                 if self.error is None:
                     self._failed(self.follower.name, exc)
                 self.error = f"{type(exc).__name__}: {exc}"
+                self._moved()
                 await trio.sleep(wait)
                 wait = min(wait * 2, RETRY_SECONDS[1])
             else:

@@ -66,6 +66,8 @@ class MendingStore:
 
     def open(self) -> int:
         """Open, after setting aside what is damaged; the cursor."""
+        if self._path.is_symlink() and not self._path.exists():  # a disk that is not mounted is no damage
+            raise StoreError(f"{self._path} leads to {self._path.readlink()}, which is not there: mount or make it")
         if self.damage is None:
             self._look_at_names()
         if self.damage is not None:

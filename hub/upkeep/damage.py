@@ -185,7 +185,7 @@ class DamageWatch:
         if self.alone and not gone:
             return told
         what = "the only copy" if told else "a copy of what was in them"
-        return (told or "; 'telemetrio ledger' shows no loss so far") + self._elsewhere(what)
+        return (told or "; 'telemetrio ledger' showed no loss when this was last looked at") + self._elsewhere(what)
 
     def _elsewhere(self, what: str) -> str:
         """The files that may have it: those of which it is not known that they have not."""

@@ -199,7 +199,9 @@ def _compare_store(
         if lsn in recount.missing:
             recount.problem(f"the store alone has {claims.stored[lsn]} readings of record {lsn}, which is damaged")
         else:
-            recount.problem(f"the store has {claims.stored[lsn]} readings of record {lsn}, of which none was accepted")
+            recount.problem(
+                f"the store has {claims.stored[lsn]} readings of record {lsn}, of which the journal has none"
+            )
     return pending
 
 

@@ -49,7 +49,9 @@ async def balanced(house: House) -> dict[str, Any]:
     return dict(entry)
 
 
-@pytest.mark.parametrize("id", ["", "1", "1:2", "x:2:level", "1:y:level"])
+@pytest.mark.parametrize(
+    "id", ["", "1", "1:2", "x:2:level", "1:y:level", f"{2**63}:1:level", f"1:{2**63}:level", "-1:1:level"]
+)
 async def test_what_is_no_id_is_refused(tmp_path: Path, id: str) -> None:
     async with house(tmp_path) as made, made.operator("admin") as operator:
         for verb in ("quarantine.show", "quarantine.retry", "quarantine.drop"):

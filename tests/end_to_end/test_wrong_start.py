@@ -62,7 +62,7 @@ def test_an_address_of_another_machine(copy: Path) -> None:
 
 def test_a_second_hub_on_the_same_files(place: Place, copy: Path) -> None:
     ran = serve(copy, "--data", str(place.hub.folder / "data"))
-    said(ran, Exit.USAGE, f"another hub runs on {place.hub.folder / 'data'}: stop it, or name another directory")
+    said(ran, Exit.USAGE, f"another hub runs on {place.hub.folder / 'data'}", "stop it", "name another directory")
     assert place.hub.run("hub", "status").returncode == Exit.OK, "the first one goes on"
 
 

@@ -79,6 +79,8 @@ def _mistake(options: argparse.Namespace, there: list[Row]) -> str:
     """What is wrong with what was asked for."""
     if options.plant and options.plant not in (*PLANTS, *OTHER_PLANTS):
         return f"there is no planted bug {options.plant!r}; there are {', '.join((*PLANTS, *OTHER_PLANTS))}"
+    if options.seeds is not None and options.seeds < 1:
+        return f"--seeds {options.seeds} would show nothing: name at least 1"
     numbers = {row.number for row in there} | {"F29"}
     if options.only and (unknown := set(options.only.split(",")) - numbers):
         known = ", ".join(sorted(numbers, key=lambda number: int(number[1:])))

@@ -247,6 +247,8 @@ def soak(duration: str, evidence: Path | None, command: Sequence[str] = (*TELEME
             why, figures = str(failed), failed.figures
         except (RuntimeError, OSError, trio.TooSlowError) as error:  # a hub that does not start, or does not answer
             why = f"{type(error).__name__}: {error}"
+    if not why and not figures.get("hub_judged_s"):
+        print("soak: too short to say whether anything grows: soak for twelve minutes at least", file=sys.stderr)
     row: dict[str, Any] = {"name": f"F30 soak of {duration}", "passed": not why, "figures": figures}
     if why:
         print(f"soak: FAILED: {why}", file=sys.stderr)

@@ -292,3 +292,19 @@ async def test_a_mirror_knows_what_it_missed_up_to_its_cursor(autojump_clock: Mo
     await follower.take([kept[8]], 8)
     assert follower.missing == state.cursors.missed("shelf") == [(1, 2), (4, 4), (6, 7)]
     state.close()
+
+
+async def test_a_stop_does_not_wait_for_who_can_take_nothing(autojump_clock: MockClock) -> None:
+    """Such as a store that another process has open: it goes on after the next start."""
+    stuck, good = Collecting("stuck", pace=3.0), Collecting("good")
+    async with journaling() as ink, following(ink, stuck, good) as loop:
+        ink.keep(1)
+        await ink.durable()
+        await loop.reached(ink.journal.durable)
+        stuck.refuse = 10**6
+        ink.keep(2)
+        await ink.durable()
+        with trio.fail_after(10):
+            await loop.settled(ink.journal.durable)
+        assert (good.seqs, stuck.seqs) == ([1, 2], [1])
+        assert trio.current_time() >= stuck.times[-1] >= 3.0, "it had its chance"

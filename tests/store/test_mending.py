@@ -102,3 +102,19 @@ def test_the_next_one_is_another(store: MendingStore, inner: Inner) -> None:
     name = set_aside(store, inner)
     assert store.may_have(NINE) == [name]
     assert store.may_have(TEN) == [first]
+
+
+def test_a_link_to_what_is_not_there_is_told_and_nothing_is_set_aside(inner: Inner, tmp_path: Path) -> None:
+    """The store is on a disk that is not mounted yet."""
+    inner.path.symlink_to(tmp_path / "unmounted" / "store.duckdb")
+    store = MendingStore(inner.path, lambda: inner, DiskFiles(), SystemClock(), lambda why, kept: None)  # type: ignore[arg-type, return-value]
+    for _ in range(2):
+        with pytest.raises(
+            StoreError, match=r"leads to .*unmounted/store\.duckdb, which is not there: mount or make it"
+        ):
+            store.open()
+    assert inner.path.is_symlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["store.duckdb"]
+    (tmp_path / "unmounted").mkdir()
+    (tmp_path / "unmounted" / "store.duckdb").touch()
+    assert store.open() == 0

@@ -132,7 +132,9 @@ async def test_the_ledger_is_quoted_as_it_is(autojump_clock: MockClock, tmp_path
     flip_record(files, BATCH - 1)  # a birth: there is a copy of it nowhere, and no reading in it
     async with life(files, tmp_path) as second:
         told = await caution(second)
-        assert told.endswith("the store has no readings of that; 'telemetrio ledger' shows no loss so far")
+        assert told.endswith(
+            "the store has no readings of that; 'telemetrio ledger' showed no loss when this was last looked at"
+        )
         second.watch._ledger = Lost()  # type: ignore[assignment]
         second.watch._asked = None
         assert (await caution(second)).endswith("; 'telemetrio ledger' tells which batches were lost at the hub")

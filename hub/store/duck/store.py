@@ -1,7 +1,7 @@
 """The store: takes in what the journal holds, in big transactions, and answers questions beside it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +45,7 @@ class DuckStore:
         self._writer: duckdb.DuckDBPyConnection | None = None
         self._book = SeriesBook()
         self._cursor = 0
+        self._closed = ""  # why it could not be opened
         self._fresh_commits = 0  # since the last checkpoint
         self._counters = dict.fromkeys(("readings", "commits", "checkpoints", "checkpoints_put_off", "reopened"), 0)
 
@@ -52,7 +53,11 @@ class DuckStore:
         """Open or create the file, unless it is open; the cursor. StoreError says what to do with a damaged file."""
         if self._root is not None:
             return self._cursor
-        root = connect(self._path, self._memory_mb, self._threads)
+        try:
+            root = connect(self._path, self._memory_mb, self._threads)
+        except StoreError as error:
+            self._closed = str(error)
+            raise
         try:
             self._cursor = read_cursor(root)
             self._book.load(*read_series(root))
@@ -62,7 +67,7 @@ class DuckStore:
         except duckdb.Error as error:
             root.close()
             raise self._refusal(error) from error
-        self._root = root
+        self._root, self._closed = root, ""
         return self._cursor
 
     def take(self, entries: Sequence[Entry], cursor: int) -> None:
@@ -86,7 +91,9 @@ class DuckStore:
         except BaseException as error:
             self._undo(self._writer)
             if isinstance(error, duckdb.Error):
-                raise self._refusal(error) from error
+                refusal = self._refusal(error)
+                self._closed = str(refusal)
+                raise refusal from error
             raise
         self._book.committed()
         self._cursor = cursor
@@ -172,7 +179,8 @@ class DuckStore:
     def _let_go(self) -> None:
         for connection in (self._writer, self._root):
             if connection is not None:
-                connection.close()
+                with suppress(duckdb.Error):  # busy with somebody's question: it closes when they have gone
+                    connection.close()
         self._writer = self._root = None
 
     def _checkpoint_if_due(self) -> None:
@@ -195,7 +203,7 @@ class DuckStore:
     def _reading(self, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor of its own with a time limit; what DuckDB raises becomes a StoreError."""
         if self._root is None:
-            raise StoreError("the store is being opened: ask again in a moment")
+            raise StoreError(self._closed or "the store is being opened: ask again in a moment")
         try:
             with self._root.cursor() as cursor:
                 cursor.execute(f"SET SESSION max_execution_time = {max(1, int(seconds * 1000))}")  # ms, per statement

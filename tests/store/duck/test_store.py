@@ -194,11 +194,45 @@ def test_a_database_that_broke_is_opened_again(store: DuckStore) -> None:
     with pytest.raises(StoreError) as caught:
         store.take([row(2, ONE, T0, [2.0, None])], 2)
     assert caught.value.retry
-    with pytest.raises(StoreError, match="is being opened"):
+    with pytest.raises(StoreError) as told:
         values(store)
+    assert str(told.value) == str(caught.value)
     store.take([row(1, ONE, T0, [1.0, None]), row(2, ONE, T0, [2.0, None])], 2)
     assert values(store) == [1.0, 2.0]
     assert store.statistics()["reopened"] == 1
+
+
+def test_who_asks_a_store_that_cannot_be_opened_is_told_why(tmp_path: Path) -> None:
+    (tmp_path / "store.duckdb").mkdir()
+    store = DuckStore(tmp_path / "store.duckdb")
+    with pytest.raises(StoreError, match="is being opened"):
+        values(store)
+    with pytest.raises(StoreError) as refused:
+        store.open()
+    with pytest.raises(StoreError) as told:
+        values(store)
+    assert str(told.value) == str(refused.value)
+    (tmp_path / "store.duckdb").rmdir()
+    store.open()
+    assert values(store) == []
+    store.close()
+
+
+def test_a_store_whose_log_cannot_be_written_loses_nothing_and_goes_on_when_it_can(tmp_path: Path) -> None:
+    store = DuckStore(tmp_path / "store.duckdb")
+    store.open()
+    store.take([row(1, ONE, T0, [1.0, None])], 1)
+    store.close()
+    log = tmp_path / "store.duckdb.wal"
+    log.symlink_to(tmp_path / "unmounted" / "log")
+    store.open()
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            store.take([row(2, ONE, T0, [2.0, None])], 2)
+    log.unlink()
+    store.take([row(2, ONE, T0, [2.0, None])], 2)
+    assert values(store) == [1.0, 2.0]
+    store.close()
 
 
 def test_large_takes_go_in_parts_and_in_one_transaction(store: DuckStore, monkeypatch: pytest.MonkeyPatch) -> None:
