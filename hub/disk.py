@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import os
+import resource
 import stat
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -126,6 +128,18 @@ class _Lock(DiskFile):
     def close(self) -> None:
         super().close()
         os.close(self._directory)
+
+
+def raise_open_files(wanted: int) -> int:
+    """Let this process have so many files open, as far as the hard limit lets it (many systems begin at 1,024); how
+    many it may have now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def _flock(fd: int) -> None:

@@ -1,7 +1,6 @@
 """What the settings name and a hub needs before it starts: certificate, models, the mirror's token. It is opened here
 alone, so that ``hub check`` and ``hub serve`` say the same of it."""
 
-import resource
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 import structlog
 
 from hub.data_directory import HubError
+from hub.disk import raise_open_files
 from hub.edge.certificates import CertificateError, server_context
 from hub.edge.listener import WAITING
 from hub.model import Model, ModelError, load_models
@@ -55,18 +55,13 @@ def mirror_token(settings: Settings) -> str:
 def allow_files(settings: Settings) -> int:
     """Raise the soft limit of open files to what the links allowed take, as far as the hard one lets it (many systems
     begin at 1,024); how many may be open now."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = settings.limits
-    needed = wanted = limits.links + (1 + WAITING) * limits.half_open + OWN_FILES
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if wanted < needed:
+    needed = limits.links + (1 + WAITING) * limits.half_open + OWN_FILES
+    allowed = raise_open_files(needed)
+    if allowed < needed:
         log.warning("fewer files may be open than all links allowed would take: raise the hard limit (ulimit -Hn), or "
-                    "lower limits.links", allowed=wanted, needed=needed)  # fmt: skip
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        return wanted
-    return soft
+                    "lower limits.links", allowed=allowed, needed=needed)  # fmt: skip
+    return allowed
 
 
 _LOOKS: Final[tuple[Callable[[Settings], object], ...]] = (server_tls, device_models, mirror_token)

@@ -15,6 +15,7 @@ from hub.cli.options import OUTPUT, REACH, Labels, Output, Reach
 if TYPE_CHECKING:
     from hub.client import Context
 
+OPEN_FILES: Final = 65_536  # wanted: a socket for each device, and four files with a spool
 PLAIN_STATUS_SECONDS: Final = 10  # between two lines of status where no terminal shows one that changes in place
 
 _RUN = Group("Run", sort_key=1)
@@ -168,7 +169,9 @@ def _run(
     from hub.cli import options as given
     from hub.cli.output import write_record
     from hub.cli.run import say
+    from hub.disk import raise_open_files
 
+    raise_open_files(OPEN_FILES)
     doors = import_module("devices.run")
     options = doors.Options(
         enrol_token=context.enrol_token or context.token,

@@ -54,8 +54,9 @@ class Followers:
             await self._moved.wait()
 
     async def settled(self, lsn: int) -> None:
-        """Until each has taken in everything up to ``lsn``, or cannot take in anything."""
-        while any(each.cursor < lsn and each.error is None for each in self._following):
+        """Until each has taken in everything up to ``lsn``, or has failed once more."""
+        before = [(each, each.failures) for each in self._following]
+        while any(each.cursor < lsn and each.failures == failures for each, failures in before):
             await self._moved.wait()
 
     def restart(self, name: str) -> None:
@@ -78,6 +79,7 @@ class _Following:
         self.follower = follower
         self.cursor = 0
         self.error: str | None = None
+        self.failures = 0
         self._journal = journal
         self._moved = moved
         self._failed = failed
@@ -125,6 +127,7 @@ class _Following:
                 if self.error is None:
                     self._failed(self.follower.name, exc)
                 self.error = f"{type(exc).__name__}: {exc}"
+                self.failures += 1
                 self._moved()
                 await trio.sleep(wait)
                 wait = min(wait * 2, RETRY_SECONDS[1])

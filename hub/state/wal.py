@@ -6,13 +6,19 @@ Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log.
 
 import struct
 import sys
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
 
 HEADER: Final = 32  # bytes
 FRAME_HEADER: Final = 24  # bytes, before each page
 PAGE_SIZE: Final = 16  # its offset in the state file itself; 1 stands for LARGEST_PAGE
 LARGEST_PAGE: Final = 65_536  # bytes
+PAGES: Final = frozenset(2**power for power in range(9, 17))  # bytes: the sizes there are
+MODULO: Final = 2**32 - 1
 ORDER: Final = "<" if sys.byteorder == "little" else ">"  # of checksums: a new log is written in the machine's
 #: Of one, nobody can tell damage from a commit that a power cut tore apart before it was synced, and so never told. A
 #: second one was begun when the first had been synced.
@@ -20,7 +26,8 @@ CERTAIN: Final = 2
 
 
 def forgotten(path: Path) -> int:
-    """How many commits in a row are in the log of the state file ``path`` that SQLite will not see. Blocks.
+    """How many commits in a row are in the log of the state file ``path`` that SQLite will not see. Blocks; nobody may
+    be writing the file.
 
     Call it before this process opens the file with SQLite: a descriptor that is closed takes all locks of its process
     on the file with it (POSIX), also SQLite's own. And SQLite must not have been there since the damage: it takes in
@@ -41,12 +48,16 @@ def forgotten(path: Path) -> int:
         if len(header) < HEADER:
             return 0
         order, salts, seen = (">" if header[3] & 1 else "<"), header[16:24], 0
-        if _checksum(header[:24], order) == header[24:32]:
-            page = int.from_bytes(header[8:12])
-            seen = _seen(log, FRAME_HEADER + page, order, header)
-        else:  # SQLite sees nothing of it; the frames' own tell which of them belong together
-            salts, order = log.read(FRAME_HEADER)[8:16], ORDER
-        size = FRAME_HEADER + (page if page > 1 else LARGEST_PAGE)
+        # Where the header is damaged SQLite sees nothing of the log. (The checksum of zeros is zero.)
+        known = any(header[:4]) and _checksum(header[:24], order) == header[24:32]
+        page = int.from_bytes(header[8:12]) if known else page if page > 1 else LARGEST_PAGE
+        if page not in PAGES:
+            return 0  # SQLite will say so
+        size = FRAME_HEADER + page
+        if known:
+            seen = _seen(log, size, order, header)
+        else:
+            order = ORDER
         log.seek(HEADER + seen * size)
         most = row = 0
         before: bytes | None = None  # the checksum in the frame before, where that is one of these
@@ -54,7 +65,9 @@ def forgotten(path: Path) -> int:
             checksum = frame[16:24]
             if frame[8:16] != salts:
                 before = None
-                continue
+                if known:
+                    continue
+                salts = frame[8:16]  # the frames' own have to tell which of them belong together
             if before is None or _checksum(frame[:8] + frame[24:], order, before) != checksum:
                 row = 0
             row += any(frame[4:8])  # the size of the database: only commits say it
@@ -77,9 +90,21 @@ def _seen(log: BinaryIO, size: int, order: str, header: bytes) -> int:
 
 
 def _checksum(content: bytes, order: str, before: bytes = bytes(8)) -> bytes:
-    """SQLite's, going on from another one."""
+    """SQLite's, going on from another one. It is the last two of a[k] = a[k-2] + a[k-1] + w[k], over all words w and
+    modulo 2^32: each word counts as often as a Fibonacci number says."""
+    words = np.frombuffer(content, f"{order}u4").astype(np.uint32)
     first, second = struct.unpack(">II", before)
-    for one, other in struct.iter_unpack(f"{order}II", content):
-        first = (first + one + second) & 0xFFFFFFFF
-        second = (second + other + first) & 0xFFFFFFFF
-    return struct.pack(">II", first, second)
+    n = len(words)
+    weights = _fibonacci(n + 1)
+    one = int(words[:-1] @ weights[n - 2 :: -1]) + int(weights[n - 2]) * first + int(weights[n - 1]) * second
+    other = int(words @ weights[n - 1 :: -1]) + int(weights[n - 1]) * first + int(weights[n]) * second
+    return struct.pack(">II", one & MODULO, other & MODULO)
+
+
+@cache
+def _fibonacci(n: int) -> npt.NDArray[np.uint32]:
+    """So many of them, modulo 2^32."""
+    numbers = [1, 1]
+    while len(numbers) < n:
+        numbers.append((numbers[-2] + numbers[-1]) & MODULO)
+    return np.array(numbers, np.uint32)

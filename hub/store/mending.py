@@ -1,6 +1,7 @@
 """A store whose file may be damaged or vanish: it is set aside, kept, and begun anew; its follower fills it again."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -66,8 +67,6 @@ class MendingStore:
 
     def open(self) -> int:
         """Open, after setting aside what is damaged; the cursor."""
-        if self._path.is_symlink() and not self._path.exists():  # a disk that is not mounted is no damage
-            raise StoreError(f"{self._path} leads to {self._path.readlink()}, which is not there: mount or make it")
         if self.damage is None:
             self._look_at_names()
         if self.damage is not None:
@@ -161,7 +160,8 @@ class MendingStore:
         """Checkpoint and close."""
         if self.damage is None:
             self._inner.close()
-        else:
+            return
+        with suppress(StoreError):  # a question is answered on it: it ends with the process
             self._inner.abandon()
 
     def exists(self) -> bool:
@@ -191,6 +191,8 @@ class MendingStore:
         try:
             found = self._path.stat()
         except FileNotFoundError:
+            if not self._path.parent.is_dir():
+                return  # a disk that is not mounted is no damage
             if self._inode is not None:
                 self.condemn("its file was deleted")
             elif self._log.exists():

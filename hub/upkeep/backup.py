@@ -74,7 +74,7 @@ def back_up_by_hand(data: Path, folder: Path, version: str, now: int, told: Call
 
 def tidy(folder: Path, *manifests: Manifest) -> None:
     """Remove what is of other backups only, or of one that did not come to its end; nothing that is not ours."""
-    named = {each.file for manifest in manifests for each in manifest.files.values()} | {NAME, "lock"}
+    named = {each.file for manifest in manifests for each in manifest.files.values()} | {NAME, "lock", JOURNAL}
     for path in [*folder.iterdir(), *(folder / JOURNAL).glob("*")]:
         name = str(path.relative_to(folder))
         if name not in named and OURS.fullmatch(name) and path.is_file():

@@ -65,6 +65,7 @@ class Copies:
         try:
             committed = await self._worker.run(self._state.committed)
             if committed == self._copied:
+                self._missed = None
                 return
             urgent = self._copied is None or committed[1] != self._copied[1]
             wait = self._took * TOKEN_SHARE if urgent else max(self._took * SHARE, LONGEST_SECONDS)
@@ -77,8 +78,8 @@ class Copies:
             self._missed = self._told(error)
         else:
             self._copied, self._missed = committed, None
+            self._took = trio.current_time() - began
         self._made = trio.current_time()
-        self._took = self._made - began
 
     def _told(self, error: Exception) -> str:
         """What is wrong, in the words of a problem; the log hears the first of a row."""

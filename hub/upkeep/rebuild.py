@@ -12,10 +12,12 @@ from hub.ingest.marks import Marks
 from hub.journal import Journal
 from hub.journal.segments import segments
 from hub.ports import Ports, Worker
+from hub.store.aside import store_path
 from hub.store.base import StoreError
 from hub.store.duck import DuckStore
 from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.only_copy import OnlyCopy, only_copy, unread
+from hub.upkeep.restore import is_half_restored
 from hub.wire.records import pack_marks
 
 BATCH: Final = 20_000  # entries in one commit
@@ -59,6 +61,8 @@ async def rebuild(
     except BlockingIOError:
         raise RebuildError(f"a hub runs on {data}, but cannot be reached: stop it, then rebuild") from None
     try:
+        if await worker.run(is_half_restored, data, ports.files):
+            raise RebuildError(f"a restore into {data} did not come to its end: 'telemetrio hub restore BACKUP' first")
         return await _rebuild(data, memory_mb, ports, told, accept_loss)
     finally:
         lock.close()
@@ -67,7 +71,7 @@ async def rebuild(
 async def _rebuild(
     data: Path, memory_mb: int, ports: Ports, told: Callable[[Progress], None], accept_loss: bool
 ) -> Rebuilt:
-    worker, path = ports.worker(), data / "store.duckdb"
+    worker, path = ports.worker(), store_path(data)
     journal = Journal(data / "journal", ports.files, worker, snapshot=lambda: pack_marks(Marks().snapshot()))
 
     def make() -> DuckStore:

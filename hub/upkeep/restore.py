@@ -106,9 +106,10 @@ def _begin_again(path: Path, made: int, now: int) -> Restored:
 
 
 def is_half_restored(data: Path, files: Files) -> bool:
-    """Whether a restore into ``data`` was killed before it had put back all."""
+    """Whether a restore into ``data`` was killed before it had put back all. An empty draft beside a journal is what
+    one leaves that had."""
     there = files.list(data)
-    return DRAFT in there and (STATE not in there or bool(files.list(data / DRAFT)))
+    return DRAFT in there and (JOURNAL not in there or bool(files.list(data / DRAFT)))
 
 
 # --- what it is put back from ----------------------------------------------------------------------------------------

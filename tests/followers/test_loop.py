@@ -294,6 +294,19 @@ async def test_a_mirror_knows_what_it_missed_up_to_its_cursor(autojump_clock: Mo
     state.close()
 
 
+async def test_a_stop_waits_for_who_has_failed_and_can_again(autojump_clock: MockClock) -> None:
+    follower = Collecting()
+    async with journaling() as ink, following(ink, follower) as loop:
+        follower.refuse = 1
+        ink.keep(1)
+        await ink.durable()
+        await trio.testing.wait_all_tasks_blocked()
+        assert loop.status()[0]["error"] is not None
+        with trio.fail_after(10):
+            await loop.settled(ink.journal.durable)
+        assert follower.seqs == [1]
+
+
 async def test_a_stop_does_not_wait_for_who_can_take_nothing(autojump_clock: MockClock) -> None:
     """Such as a store that another process has open: it goes on after the next start."""
     stuck, good = Collecting("stuck", pace=3.0), Collecting("good")

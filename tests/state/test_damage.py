@@ -1,9 +1,11 @@
 """Whatever is wrong with the state file: it is told with what to do, or what is read of it is what was written."""
 
 import os
+import random
 import re
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 from contextlib import closing
@@ -13,7 +15,7 @@ from typing import Final
 import pytest
 
 from hub.state import AccountRow, Deed, State, StateDamaged, StateError, copy_state
-from hub.state.wal import FRAME_HEADER, HEADER
+from hub.state.wal import FRAME_HEADER, HEADER, _checksum
 from tests.state.filled import content, filled
 
 STRIDE: Final = 1009  # bits between two that are flipped: about five hundred of the file
@@ -131,6 +133,37 @@ def test_archive_a_log_that_breaks_off_is_told_at_every_start_and_left_as_it_is(
         with pytest.raises(StateError, match="its log breaks off"):
             content(path)
         assert log.read_bytes() == broken
+
+
+@pytest.mark.parametrize("size", [HEADER, 512, PAGE])
+@pytest.mark.parametrize("fill", [b"\0", b"\xa5"], ids=["zeros", "noise"])
+def test_archive_a_log_whose_beginning_is_lost_is_told(path: Path, size: int, fill: bytes) -> None:
+    killed(path)
+    for part in ("", "-wal"):
+        shutil.copy(path.parent / "kept" / f"{path.name}{part}", path.parent)
+    log = path.with_name(f"{path.name}-wal")
+    log.write_bytes(fill * size + log.read_bytes()[size:])
+    assert said(path) == "damaged"
+
+
+def test_a_damaged_page_size_and_a_log_of_noise_are_told(path: Path) -> None:
+    content_ = bytearray(path.read_bytes())
+    content_[16:18] = b"\x02\x01"  # 513
+    path.write_bytes(content_)
+    path.with_name(f"{path.name}-wal").write_bytes(b"\xa5" * HEADER + bytes(8192))
+    assert said(path) == "damaged"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_checksum_of_a_log_is_that_of_its_definition(seed: int) -> None:
+    chance = random.Random(seed)
+    content_, before = chance.randbytes(8 * chance.randrange(1, 600)), chance.randbytes(8)
+    order = chance.choice("<>")
+    first, second = struct.unpack(">II", before)
+    for one, other in struct.iter_unpack(f"{order}II", content_):
+        first = (first + one + second) % 2**32
+        second = (second + other + first) % 2**32
+    assert _checksum(content_, order, before) == struct.pack(">II", first, second)
 
 
 def test_another_process_that_reads_the_file_takes_nothing_away_from_the_hub(path: Path, tmp_path: Path) -> None:

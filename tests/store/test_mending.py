@@ -8,7 +8,9 @@ import pytest
 
 from hub.disk import DiskFiles
 from hub.ports import SystemClock
+from hub.store.aside import store_path
 from hub.store.base import StoreError
+from hub.store.duck import DuckStore
 from hub.store.mending import MendingStore
 from hub.wire.ranges import Ranges
 
@@ -104,17 +106,37 @@ def test_the_next_one_is_another(store: MendingStore, inner: Inner) -> None:
     assert store.may_have(TEN) == [first]
 
 
-def test_a_link_to_what_is_not_there_is_told_and_nothing_is_set_aside(inner: Inner, tmp_path: Path) -> None:
-    """The store is on a disk that is not mounted yet."""
-    inner.path.symlink_to(tmp_path / "unmounted" / "store.duckdb")
-    store = MendingStore(inner.path, lambda: inner, DiskFiles(), SystemClock(), lambda why, kept: None)  # type: ignore[arg-type, return-value]
+def test_a_store_behind_a_link_stays_on_its_disk(tmp_path: Path) -> None:
+    """Which may not be mounted, at a start or while the hub runs: that is no damage."""
+    disk, away, data, told = tmp_path / "disk", tmp_path / "away", tmp_path / "data", list[str]()
+    disk.mkdir()
+    data.mkdir()
+    (data / "store.duckdb").symlink_to(disk / "store.duckdb")
+
+    def begin() -> MendingStore:
+        path = store_path(data)
+        return MendingStore(
+            path, lambda: DuckStore(path), DiskFiles(), SystemClock(), lambda why, kept: told.append(kept)
+        )
+
+    store = begin()
+    store.open()
+    store.close()
+    disk.rename(away)
+    store = begin()
     for _ in range(2):
-        with pytest.raises(
-            StoreError, match=r"leads to .*unmounted/store\.duckdb, which is not there: mount or make it"
-        ):
+        with pytest.raises(StoreError, match=r"disk does not exist: create it"):
             store.open()
-    assert inner.path.is_symlink()
-    assert [path.name for path in tmp_path.iterdir()] == ["store.duckdb"]
-    (tmp_path / "unmounted").mkdir()
-    (tmp_path / "unmounted" / "store.duckdb").touch()
-    assert store.open() == 0
+    away.rename(disk)
+    store.open()
+    disk.rename(away)
+    assert store.check() is None
+    away.rename(disk)
+    assert (store.check(), told) == (None, [])
+    store.condemn("its file was cut")
+    store.open()
+    assert sorted(path.name for path in disk.iterdir() if path.suffix != ".note") == [
+        "store.duckdb", told[0], "store.duckdb.rebuilding",
+    ]  # fmt: skip
+    assert [path.name for path in data.iterdir()] == ["store.duckdb"]
+    store.close()

@@ -424,6 +424,21 @@ def test_a_journal_that_no_restore_put_there_is_never_removed(data: Path, folder
     assert {path: path.read_bytes() for path in (place / "journal").iterdir()} == before
 
 
+def test_what_a_restore_leaves_that_had_put_back_all_is_in_nobodys_way(
+    data: Path, folder: Path, tmp_path: Path
+) -> None:
+    """It was killed before it removed its empty folder; later the state file is lost."""
+    backed_up(data, folder)
+    place = tmp_path / "place"
+    restore_all(place, folder, NOW)
+    (place / "restoring").mkdir()
+    assert not is_half_restored(place, DISK)
+    (place / "state.sqlite").unlink()
+    assert not is_half_restored(place, DISK)
+    restore_state(place, folder, NOW)
+    assert contents(place) == contents(data)
+
+
 @pytest.mark.parametrize("names", [("journal",), ("journal", "lock")])
 def test_somebodys_copy_of_a_journal_is_no_backup_and_is_left_as_it_is(
     data: Path, tmp_path: Path, names: tuple[str, ...]

@@ -10,7 +10,7 @@ import trio.testing
 
 from hub.disk import DiskFiles
 from hub.ports import InlineWorker
-from hub.state import COPY, Deed, State, TokenRow
+from hub.state import COPY, Deed, State, StateError, TokenRow
 from hub.upkeep.copies import LAST_SECONDS, LONGEST_SECONDS, LOOK_SECONDS, SHARE, SPARE, TOKEN_SHARE, Copies
 
 T = TypeVar("T")
@@ -215,3 +215,21 @@ async def test_a_hub_that_stops_waits_for_a_long_copy_only_where_a_token_has_cha
     room.change(2)
     await room.copies.last()
     assert room.copied() == (2, 1)
+
+
+@pytest.mark.trio
+async def test_a_failure_that_passed_is_no_problem_any_more(
+    room: Room, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nursery.start_soon(room.copies.run)
+    await seconds(LOOK_SECONDS)
+    with monkeypatch.context() as patched:
+        patched.setattr(room.state, "committed", fails)
+        await seconds(LOOK_SECONDS)
+        assert "disk I/O error" in str(room.copies.problem)
+    await seconds(LOOK_SECONDS)
+    assert room.copies.problem is None, "and nothing has changed that would have to be copied"
+
+
+def fails() -> tuple[int, tuple[int, int]]:
+    raise StateError("disk I/O error")

@@ -24,6 +24,17 @@ async def test_a_journal_without_a_segment_is_left_as_it_is(tmp_path: Path) -> N
     assert list(journal.iterdir()) == []
 
 
+async def test_where_a_restore_was_cut_short_nothing_is_rebuilt(tmp_path: Path) -> None:
+    """It would stand in the way of the restore that is made again."""
+    path = segment_path(tmp_path / "journal", 1)
+    for made in (path, tmp_path / "restoring" / "state.sqlite"):
+        made.parent.mkdir()
+        made.touch()
+    with pytest.raises(RebuildError, match="did not come to its end: 'telemetrio hub restore BACKUP' first"):
+        await rebuild(tmp_path, 64, Ports(), lambda progress: None)
+    assert DiskFiles().list(tmp_path) == ["journal", "lock", "restoring"]
+
+
 async def test_after_a_rebuild_over_a_journal_that_is_all_damage_the_hub_can_start(tmp_path: Path) -> None:
     path = segment_path(tmp_path / "journal", 1)
     path.parent.mkdir()

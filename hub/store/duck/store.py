@@ -46,6 +46,7 @@ class DuckStore:
         self._book = SeriesBook()
         self._cursor = 0
         self._closed = ""  # why it could not be opened
+        self._leaving: list[duckdb.DuckDBPyConnection] = []  # of one that broke, while a question is answered on it
         self._fresh_commits = 0  # since the last checkpoint
         self._counters = dict.fromkeys(("readings", "commits", "checkpoints", "checkpoints_put_off", "reopened"), 0)
 
@@ -53,6 +54,7 @@ class DuckStore:
         """Open or create the file, unless it is open; the cursor. StoreError says what to do with a damaged file."""
         if self._root is not None:
             return self._cursor
+        self._leave()
         try:
             root = connect(self._path, self._memory_mb, self._threads)
         except StoreError as error:
@@ -66,7 +68,9 @@ class DuckStore:
             self._writer = root.cursor()
         except duckdb.Error as error:
             root.close()
-            raise self._refusal(error) from error
+            refusal = self._refusal(error)
+            self._closed = str(refusal)
+            raise refusal from error
         self._root, self._closed = root, ""
         return self._cursor
 
@@ -152,8 +156,9 @@ class DuckStore:
                 cursor.execute(f"SELECT bit_xor(hash({columns})) FROM {table}").fetchall()  # noqa: S608
 
     def abandon(self) -> None:
-        """Close without a checkpoint: the file is damaged or gone."""
+        """Close without a checkpoint: the file is damaged or gone. StoreError while a question is answered on it."""
         self._let_go()
+        self._leave()
 
     def _insert(self, writer: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> int:
         count = 0
@@ -177,11 +182,20 @@ class DuckStore:
             self._let_go()  # nothing can be done on it any more, such as after a failed sync
 
     def _let_go(self) -> None:
-        for connection in (self._writer, self._root):
-            if connection is not None:
-                with suppress(duckdb.Error):  # busy with somebody's question: it closes when they have gone
-                    connection.close()
+        self._leaving += [each for each in (self._writer, self._root) if each is not None]
         self._writer = self._root = None
+        with suppress(StoreError):
+            self._leave()
+
+    def _leave(self) -> None:
+        """DuckDB would give the same broken database again, under another name of its file, too."""
+        while self._leaving:
+            try:
+                self._leaving[-1].close()
+            except duckdb.Error:
+                self._closed = f"{self._path}: a question is still answered on the store as it was: try again"
+                raise StoreError(self._closed) from None
+            self._leaving.pop()
 
     def _checkpoint_if_due(self) -> None:
         self._fresh_commits += 1

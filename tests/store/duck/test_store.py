@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +202,33 @@ def test_a_database_that_broke_is_opened_again(store: DuckStore) -> None:
     store.take([row(1, ONE, T0, [1.0, None]), row(2, ONE, T0, [2.0, None])], 2)
     assert values(store) == [1.0, 2.0]
     assert store.statistics()["reopened"] == 1
+
+
+def test_a_store_that_breaks_while_a_question_is_answered_is_opened_again_after_it(store: DuckStore) -> None:
+    """DuckDB gives whoever opens the file the broken database for as long as anybody is on it: no damage."""
+    store.take([row(1, ONE, T0, [1.0, None])], 1)
+    assert store._writer is not None
+    answering, end = threading.Event(), threading.Event()
+
+    def question() -> None:
+        with store._reading(60.0) as cursor:
+            cursor.create_function("wait", lambda: answering.set() or end.wait(30), [], bool)  # type: ignore[func-returns-value]
+            cursor.execute("SELECT wait()").fetchall()
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(question)
+        assert answering.wait(30)
+        store._writer.close()  # as above
+        for _ in range(3):
+            with pytest.raises(StoreError) as caught:
+                store.take([row(2, ONE, T0, [2.0, None])], 2)
+            assert (caught.value.damaged, caught.value.retry) == (False, True)
+        with pytest.raises(StoreError, match="a question is still answered on the store as it was: try again"):
+            store.abandon()
+        end.set()
+        asked.result()
+    store.take([row(2, ONE, T0, [2.0, None])], 2)
+    assert values(store) == [1.0, 2.0]
 
 
 def test_who_asks_a_store_that_cannot_be_opened_is_told_why(tmp_path: Path) -> None:
