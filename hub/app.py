@@ -131,6 +131,7 @@ async def run_hub(
                 core.start_soon(house.mender.run)
             await serve_house(house, tls, stop, task_status)
             await _settle(house)
+            store.interrupt()  # whoever asks now gets no answer any more, and a thread is waited for
             core.cancel_scope.cancel()
     log.info("stopped", durable=journal.durable)
 

@@ -15,7 +15,6 @@ from hub.journal import Damage, IdentityError, Journal, Reserve, log_id
 from hub.ports import Ports, Worker
 from hub.settings import Settings
 from hub.state import COPY, State, StateError, restoring
-from hub.store.aside import store_path
 from hub.store.base import Store, StoreError
 from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.only_copy import damaged, told
@@ -126,7 +125,7 @@ async def open_store(settings: Settings, ports: Ports, worker: Worker, journal: 
     else:
         from hub.store.duck import DuckStore  # a second to import: only where it is used
 
-        path, options = store_path(settings.data), settings.store
+        path, options = settings.data / "store.duckdb", settings.store
         store = MendingStore(
             path, lambda: DuckStore(path, memory_mb=options.memory_mb, log_mb=options.log_mb), ports.files, ports.clock,
             lambda text, kept: _mended(text, kept, journal),
@@ -134,7 +133,7 @@ async def open_store(settings: Settings, ports: Ports, worker: Worker, journal: 
         store.end = lambda: journal.durable
     try:
         await worker.run(store.open)
-    except StoreError as error:
+    except (StoreError, OSError) as error:
         log.error("the store cannot be opened; readings wait in the journal", why=str(error))
     try:
         yield store

@@ -138,7 +138,10 @@ def raise_open_files(wanted: int) -> int:
         wanted = min(wanted, hard)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return sys.maxsize if soft == resource.RLIM_INFINITY else soft
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (ValueError, OSError):  # the kernel has a limit of its own beside the hard one
+        return soft
     return wanted
 
 

@@ -34,13 +34,6 @@ class Had:
         return any(self.without.missing(first, min(last, self.highest)) for first, last in records)
 
 
-def store_path(data: Path) -> Path:
-    """The store of a data directory. Where a link stands for it, what that leads to: a store that is set aside and the
-    one that is made then stay on that disk."""
-    path = data / "store.duckdb"
-    return path.resolve() if path.is_symlink() else path
-
-
 def free_name(store: Path, word: str, seconds: int) -> Path:
     """The name for a store that is set aside now; never one that stands before another, later one."""
     taken = {_seconds(path) for path in _beside(store)}

@@ -60,4 +60,7 @@ class Store(Protocol):
     def statistics(self) -> dict[str, Any]:
         """Sizes and counters for health and /metrics."""
 
+    def interrupt(self) -> None:
+        """Break off what is being answered: whoever asked gets a StoreError. From any thread."""
+
     def close(self) -> None: ...

@@ -126,6 +126,9 @@ class MemoryStore:
         """Counters."""
         return {"readings": len(self._readings), "cursor": self._cursor, "series": len(self._book)}
 
+    def interrupt(self) -> None:
+        """No answer takes long."""
+
     def close(self) -> None:
         """Forget everything."""
         self.__init__()  # type: ignore[misc]

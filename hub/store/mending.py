@@ -56,6 +56,7 @@ class MendingStore:
         self._inner = make()
         self.name = self._inner.name
         self._inode: int | None = None
+        self._aside: Path | None = None  # the name of what is being set aside
         self._size = self._checkpoints = 0
         self._cursor = 0
         self._had = aside.Had()
@@ -67,6 +68,9 @@ class MendingStore:
 
     def open(self) -> int:
         """Open, after setting aside what is damaged; the cursor."""
+        if self._dangles():  # a disk that is not mounted is no damage
+            target = self._path.readlink()
+            raise StoreError(f"{self._path} leads to {target}, which is not there: mount its disk, or remove the link")
         if self.damage is None:
             self._look_at_names()
         if self.damage is not None:
@@ -164,6 +168,10 @@ class MendingStore:
         with suppress(StoreError):  # a question is answered on it: it ends with the process
             self._inner.abandon()
 
+    def interrupt(self) -> None:
+        """As the store does."""
+        self._inner.interrupt()
+
     def exists(self) -> bool:
         """Whether there is a file; ``open`` makes one."""
         return self._path.exists()
@@ -187,17 +195,22 @@ class MendingStore:
     def _now(self) -> float:
         return self._clock.monotonic()
 
+    def _dangles(self) -> bool:
+        return self._path.is_symlink() and not self._path.exists()
+
     def _look_at_names(self) -> None:
+        if self._dangles():
+            return
         try:
             found = self._path.stat()
         except FileNotFoundError:
-            if not self._path.parent.is_dir():
-                return  # a disk that is not mounted is no damage
             if self._inode is not None:
                 self.condemn("its file was deleted")
             elif self._log.exists():
                 self.condemn("its file is gone and its log is not")
             return
+        except OSError:
+            return  # a disk that cannot be read just now says nothing of the file
         if self._inode is not None and found.st_ino != self._inode:
             self.condemn("its file was replaced by another")
         checkpoints = self._inner.statistics().get("checkpoints", 0)  # they alone may cut the file
@@ -209,7 +222,9 @@ class MendingStore:
         """Keep what is there under another name, the log first: a file without its log is older, but whole."""
         self._inner.abandon()
         word = aside.REPLACED if why == ASKED else aside.DAMAGED
-        kept = aside.free_name(self._path, word, self._clock.now() // 1_000_000)
+        if self._aside is None:  # else file and log keep the name that one of them has already
+            self._aside = aside.free_name(self._path, word, self._clock.now() // 1_000_000)
+        kept = self._aside
         self._mark.touch(mode=0o600)
         if self._log.exists():
             self._files.rename(self._log, kept.with_name(kept.name + aside.LOG))
@@ -220,7 +235,7 @@ class MendingStore:
         self._files.sync_directory(self._path.parent)
         self._cursor = self._size = 0  # before ``_had``: ``batches`` reads them the other way round
         self._inner, self._had = self._make(), aside.Had()
-        self._inode = None
+        self._inode = self._aside = None
         self.damage, self.kept = None, kept if kept.exists() else None
         self._counters["set_aside"] += 1
         self.rebuilding = Rebuilding(why, self.end(), self._now())

@@ -14,7 +14,6 @@ from hub.journal.archive import open_segment
 from hub.journal.segments import SegmentReader, segments
 from hub.ports import Files
 from hub.state import State
-from hub.store.aside import store_path
 from hub.store.duck import DuckStore
 from hub.upkeep.verify import Claims
 from hub.wire.shapes import Pin
@@ -88,7 +87,7 @@ def claims_of_files(data: Path) -> Claims:
 
 
 def _read(data: Path, files: Files) -> Claims:
-    state, store = State(data / "state.sqlite"), DuckStore(store_path(data))
+    state, store = State(data / "state.sqlite"), DuckStore(data / "store.duckdb")
     state.open(anew=False)
     try:
         account = state.cursors.get("account")

@@ -65,9 +65,12 @@ class Mender:
     async def _look(self) -> None:
         if await self._worker.run(self._store.check) is not None:
             self._followers.restart(self._store.name)
-        rebuilding = self._store.rebuilding
-        if rebuilding is not None:
+        if self._store.rebuilding is None:
+            return
+        try:
             await self._worker.run(self._store.arrived, self._followers.cursor(self._store.name))
+        except OSError as error:  # its mark stays where it is, and is looked at again
+            log.warning("the store's files cannot be changed", why=str(error))
 
     async def _verify(self) -> None:
         """Counts first, which are soon told; then every block. Damage that ``scrub`` meets is acted on by ``_look``."""

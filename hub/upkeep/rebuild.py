@@ -12,7 +12,6 @@ from hub.ingest.marks import Marks
 from hub.journal import Journal
 from hub.journal.segments import segments
 from hub.ports import Ports, Worker
-from hub.store.aside import store_path
 from hub.store.base import StoreError
 from hub.store.duck import DuckStore
 from hub.store.mending import ASKED, MendingStore
@@ -71,7 +70,7 @@ async def rebuild(
 async def _rebuild(
     data: Path, memory_mb: int, ports: Ports, told: Callable[[Progress], None], accept_loss: bool
 ) -> Rebuilt:
-    worker, path = ports.worker(), store_path(data)
+    worker, path = ports.worker(), data / "store.duckdb"
     journal = Journal(data / "journal", ports.files, worker, snapshot=lambda: pack_marks(Marks().snapshot()))
 
     def make() -> DuckStore:

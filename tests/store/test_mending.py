@@ -1,5 +1,6 @@
 """What is known of a store that is set aside is what it was handed and what it said while it was open."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ import pytest
 
 from hub.disk import DiskFiles
 from hub.ports import SystemClock
-from hub.store.aside import store_path
 from hub.store.base import StoreError
 from hub.store.duck import DuckStore
 from hub.store.mending import MendingStore
@@ -44,6 +44,8 @@ class Inner:
         return {}
 
     def abandon(self) -> None: ...
+
+    def interrupt(self) -> None: ...
 
 
 @pytest.fixture
@@ -106,37 +108,84 @@ def test_the_next_one_is_another(store: MendingStore, inner: Inner) -> None:
     assert store.may_have(TEN) == [first]
 
 
-def test_a_store_behind_a_link_stays_on_its_disk(tmp_path: Path) -> None:
-    """Which may not be mounted, at a start or while the hub runs: that is no damage."""
+@pytest.mark.parametrize("leaves", [False, True], ids=["nothing", "empty"])
+def test_a_store_on_a_disk_that_is_not_mounted_is_not_damaged(tmp_path: Path, leaves: bool) -> None:
+    """At a start or while the hub runs; an empty folder may stand where the disk was."""
     disk, away, data, told = tmp_path / "disk", tmp_path / "away", tmp_path / "data", list[str]()
     disk.mkdir()
     data.mkdir()
-    (data / "store.duckdb").symlink_to(disk / "store.duckdb")
+    DuckStore(disk / "store.duckdb").open()
+    path = data / "store.duckdb"
+    path.symlink_to(disk / "store.duckdb")
 
-    def begin() -> MendingStore:
-        path = store_path(data)
-        return MendingStore(
-            path, lambda: DuckStore(path), DiskFiles(), SystemClock(), lambda why, kept: told.append(kept)
-        )
+    def unmount() -> None:
+        disk.rename(away)
+        if leaves:
+            disk.mkdir()
 
-    store = begin()
-    store.open()
-    store.close()
-    disk.rename(away)
-    store = begin()
+    def mount() -> None:
+        if leaves:
+            disk.rmdir()
+        away.rename(disk)
+
+    store = MendingStore(path, lambda: DuckStore(path), DiskFiles(), SystemClock(), lambda why, kept: told.append(why))
+    unmount()
     for _ in range(2):
-        with pytest.raises(StoreError, match=r"disk does not exist: create it"):
+        with pytest.raises(StoreError, match=r"leads to .*disk/store\.duckdb, which is not there: mount its disk"):
             store.open()
-    away.rename(disk)
+    mount()
     store.open()
-    disk.rename(away)
+    unmount()
     assert store.check() is None
-    away.rename(disk)
-    assert (store.check(), told) == (None, [])
-    store.condemn("its file was cut")
-    store.open()
-    assert sorted(path.name for path in disk.iterdir() if path.suffix != ".note") == [
-        "store.duckdb", told[0], "store.duckdb.rebuilding",
-    ]  # fmt: skip
+    mount()
+    assert (store.check(), store.damage, told) == (None, None, [])
     assert [path.name for path in data.iterdir()] == ["store.duckdb"]
     store.close()
+
+
+def test_a_path_that_cannot_be_looked_at_says_nothing_of_the_store(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    store = MendingStore(
+        folder / "store.duckdb", lambda: DuckStore(folder / "store.duckdb"), DiskFiles(), SystemClock(),
+        lambda why, kept: None,
+    )  # fmt: skip
+    store.open()
+    folder.rename(tmp_path / "away")
+    folder.touch()  # it stands for EIO: there is an error that is not FileNotFoundError
+    assert store.check() is None
+    assert store.statistics()["file_bytes"] == 0
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    assert store.check() is None
+    store.close()
+
+
+def test_a_store_that_is_set_aside_in_two_attempts_has_one_name_with_its_log(
+    store: MendingStore, inner: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = inner.path.with_name("store.duckdb.wal")
+    log.touch()
+    rename = DiskFiles.rename
+
+    def fails(self: DiskFiles, old: Path, new: Path) -> None:
+        if old == inner.path:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(self, old, new)
+
+    store.condemn("its file was cut")
+    with monkeypatch.context() as patched:
+        patched.setattr(DiskFiles, "rename", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            store.open()
+    store._clock = LaterClock()
+    store.open()
+    kept = {path.name for path in inner.path.parent.iterdir() if ".damaged-" in path.name and path.suffix != ".note"}
+    assert kept == {store.kept.name, f"{store.kept.name}.wal"} if store.kept else False
+
+
+class LaterClock(SystemClock):
+    """An hour later."""
+
+    def now(self) -> int:
+        return super().now() + 3_600_000_000

@@ -47,6 +47,7 @@ class DuckStore:
         self._cursor = 0
         self._closed = ""  # why it could not be opened
         self._leaving: list[duckdb.DuckDBPyConnection] = []  # of one that broke, while a question is answered on it
+        self._asking: set[duckdb.DuckDBPyConnection] = set()
         self._fresh_commits = 0  # since the last checkpoint
         self._counters = dict.fromkeys(("readings", "commits", "checkpoints", "checkpoints_put_off", "reopened"), 0)
 
@@ -155,6 +156,12 @@ class DuckStore:
             for table, columns in SCRUBBED.items():
                 cursor.execute(f"SELECT bit_xor(hash({columns})) FROM {table}").fetchall()  # noqa: S608
 
+    def interrupt(self) -> None:
+        """Break off what is being answered. From any thread."""
+        for cursor in tuple(self._asking):
+            with suppress(duckdb.Error):  # it has just ended
+                cursor.interrupt()
+
     def abandon(self) -> None:
         """Close without a checkpoint: the file is damaged or gone. StoreError while a question is answered on it."""
         self._let_go()
@@ -193,6 +200,7 @@ class DuckStore:
             try:
                 self._leaving[-1].close()
             except duckdb.Error:
+                self.interrupt()
                 self._closed = f"{self._path}: a question is still answered on the store as it was: try again"
                 raise StoreError(self._closed) from None
             self._leaving.pop()
@@ -221,8 +229,14 @@ class DuckStore:
         try:
             with self._root.cursor() as cursor:
                 cursor.execute(f"SET SESSION max_execution_time = {max(1, int(seconds * 1000))}")  # ms, per statement
-                yield cursor
+                self._asking.add(cursor)
+                try:
+                    yield cursor
+                finally:
+                    self._asking.discard(cursor)
         except duckdb.InterruptException as error:
+            if "maximum execution time" not in str(error):
+                raise StoreError("the store is being closed: ask again in a moment") from error
             text = f"the answer takes longer than {seconds:g} s: ask for less time, fewer devices or metrics"
             raise StoreError(text, retry=False) from error
         except duckdb.OutOfMemoryException as error:
@@ -273,5 +287,5 @@ def _size(path: Path) -> int:
     """Bytes of a file; 0 where it is not there."""
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0
