@@ -47,7 +47,7 @@ class DuckStore:
         self._cursor = 0
         self._closed = ""  # why it could not be opened
         self._leaving: list[duckdb.DuckDBPyConnection] = []  # of one that broke, while a question is answered on it
-        self._asking: set[duckdb.DuckDBPyConnection] = set()
+        self._asking: set[duckdb.DuckDBPyConnection] = set()  # on each of them a question is answered
         self._fresh_commits = 0  # since the last checkpoint
         self._counters = dict.fromkeys(("readings", "commits", "checkpoints", "checkpoints_put_off", "reopened"), 0)
 
