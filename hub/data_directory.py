@@ -18,7 +18,7 @@ from hub.state import COPY, State, StateError, restoring
 from hub.store.base import Store, StoreError
 from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.only_copy import damaged, told
-from hub.upkeep.restore import DRAFT, is_half_restored
+from hub.upkeep.restore import half_restored
 from hub.wire.records import pack_marks
 
 MIB: Final = 1024 * 1024
@@ -49,12 +49,9 @@ async def own_directory(settings: Settings, ports: Ports) -> AsyncIterator[Reser
     except OSError as error:
         text = f"{settings.data}: {error.strerror}: make it writable, or name another directory with hub.data"
         raise HubError(text, usage=True) from None
-    if await worker.run(is_half_restored, settings.data, ports.files):
+    if (why := await worker.run(half_restored, settings.data, ports.files)) is not None:
         lock.close()
-        text = (
-            f"a restore into {settings.data} did not come to its end: 'telemetrio hub restore BACKUP' begins it again"
-        )
-        raise HubError(f"{text}. If it is not to be, remove {settings.data / DRAFT}, or all of it")
+        raise HubError(why)
     reserve = Reserve(settings.data / "reserve", ports.files, settings.hub.reserve_mb * MIB)
     await worker.run(reserve.begin)
     try:

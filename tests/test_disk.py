@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def taken(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("deed", [lambda path: None, Path.unlink, lambda path: path.rename(path.with_name("old"))])
-def test_a_lock_holds_also_where_its_file_is_removed(tmp_path: Path, deed) -> None:  # type: ignore[no-untyped-def]
+def test_a_lock_holds_also_where_its_file_is_removed(tmp_path: Path, deed: Callable[[Path], object]) -> None:
     path = tmp_path / "lock"
     lock = DiskFiles().lock(path)
     deed(path)

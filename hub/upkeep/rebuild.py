@@ -16,7 +16,7 @@ from hub.store.base import StoreError
 from hub.store.duck import DuckStore
 from hub.store.mending import ASKED, MendingStore
 from hub.upkeep.only_copy import OnlyCopy, only_copy, unread
-from hub.upkeep.restore import is_half_restored
+from hub.upkeep.restore import half_restored
 from hub.wire.records import pack_marks
 
 BATCH: Final = 20_000  # entries in one commit
@@ -60,8 +60,8 @@ async def rebuild(
     except BlockingIOError:
         raise RebuildError(f"a hub runs on {data}, but cannot be reached: stop it, then rebuild") from None
     try:
-        if await worker.run(is_half_restored, data, ports.files):
-            raise RebuildError(f"a restore into {data} did not come to its end: 'telemetrio hub restore BACKUP' first")
+        if (why := await worker.run(half_restored, data, ports.files)) is not None:
+            raise RebuildError(why)
         return await _rebuild(data, memory_mb, ports, told, accept_loss)
     finally:
         lock.close()

@@ -105,11 +105,16 @@ def _begin_again(path: Path, made: int, now: int) -> Restored:
         return Restored(made, len(state.devices.all()), len(state.tokens.all()), doubted)
 
 
-def is_half_restored(data: Path, files: Files) -> bool:
-    """Whether a restore into ``data`` was killed before it had put back all. An empty draft beside a journal is what
-    one leaves that had."""
+def half_restored(data: Path, files: Files) -> str | None:
+    """Why nothing may begin in ``data``: a restore into it was killed before it had put back all. An empty draft beside
+    a journal is what one leaves that had."""
     there = files.list(data)
-    return DRAFT in there and (JOURNAL not in there or bool(files.list(data / DRAFT)))
+    if DRAFT not in there or (JOURNAL in there and not files.list(data / DRAFT)):
+        return None
+    return (
+        f"a restore into {data} did not come to its end: 'telemetrio hub restore BACKUP' begins it again. If it is not "
+        f"to be, remove {data / DRAFT}, or all of it"
+    )
 
 
 # --- what it is put back from ----------------------------------------------------------------------------------------
@@ -158,8 +163,8 @@ def _stopped(data: Path) -> Iterator[None]:
     if not (data / JOURNAL).is_dir():
         raise BackupError(f"{data}: no hub has run here; name its settings with --config")
     with _locked(data):
-        if is_half_restored(data, DiskFiles()):
-            raise BackupError(f"a restore into {data} did not come to its end: 'telemetrio hub restore BACKUP' first")
+        if (why := half_restored(data, DiskFiles())) is not None:
+            raise BackupError(why)
         yield
 
 

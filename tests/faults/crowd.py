@@ -1,6 +1,5 @@
 """A crowd of real devices in this process, on real TLS, whose links can all be cut at once."""
 
-import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from devices.link import Linkage
 from devices.report import Figures
 from hub.client.dial import Target, dial
 from hub.client.shell import connect
+from hub.disk import raise_open_files
 from hub.ports import Randomness, SystemClock, SystemRandomness, TcpStreams
 from hub.wire.messages import Welcome
 from tests.faults.light import LightDialler
@@ -74,7 +74,7 @@ class Crowd:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Measure and stay linked until cancelled; what is noted by then is on disk."""
-        allow_files()
+        raise_open_files(FILES)
         devices.link.dial = self._dialler.dial  # type: ignore[assignment]
         try:
             async with trio.open_nursery() as nursery:
@@ -125,14 +125,6 @@ class Crowd:
     def back_after(self, moment: float) -> list[float]:
         """Seconds from ``moment`` to the newest welcome of each device that has had one since, in rising order."""
         return sorted(at - moment for device in self.devices.values() if (at := device.welcomed_at) > moment)
-
-
-def allow_files() -> None:
-    """As many descriptors as a crowd takes, where the machine allows them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def enrol_many(target: Target, names: Sequence[str]) -> dict[str, str]:

@@ -19,9 +19,9 @@ from devices.faults import FaultyStreams, LinkFaults
 from devices.link import Linkage
 from devices.report import Figures
 from hub.client.dial import Target
-from hub.disk import DiskFiles
+from hub.disk import DiskFiles, raise_open_files
 from hub.ports import SystemClock, SystemRandomness, TcpStreams, ThreadWorker
-from tests.faults.crowd import allow_files
+from tests.faults.crowd import FILES
 from tests.faults.witness import GroupRecord, WitnessedDisk, WitnessedMemory, WitnessedSource, last_numbers
 
 PERIOD = 2.0  # seconds between two readings of a device
@@ -52,7 +52,7 @@ class Herd:
 
     async def run(self) -> None:
         """Until SIGTERM, and until all is acked then."""
-        allow_files()
+        raise_open_files(FILES)
         async with trio.open_nursery() as background:
             for run in (self._sent.run, self._acked.run, self._tell, self._wait_for_signal):
                 background.start_soon(run)

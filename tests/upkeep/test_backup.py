@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +27,7 @@ from hub.upkeep.backup import back_up, back_up_by_hand
 from hub.upkeep.collected import Collected, write_collected
 from hub.upkeep.making import Made
 from hub.upkeep.manifest import NAME, BackupError, Manifest, read_manifest, write_manifest
-from hub.upkeep.restore import Restored, is_half_restored, restore_all, restore_state
+from hub.upkeep.restore import Restored, half_restored, restore_all, restore_state
 from tests.state.filled import content, filled
 
 DISK: Final = DiskFiles()
@@ -395,14 +396,16 @@ def test_a_restore_that_was_killed_is_made_again(
                 break
             except Killed:
                 pass
-        assert is_half_restored(place, DISK) != (place / "state.sqlite").exists()
+        assert (half_restored(place, DISK) is None) == (place / "state.sqlite").exists()
         if (place / "state.sqlite").exists():
             assert contents(place) == want, "a hub that starts here has all"
             wrong(partial(restore_all, place, folder, NOW), "something in it already")
         else:
             unfinished += 1
             if (place / "journal").exists():
-                wrong(partial(restore_state, place, folder, NOW), "did not come to its end: .* restore BACKUP' first")
+                wrong(
+                    partial(restore_state, place, folder, NOW), "did not come to its end: .* restore BACKUP' begins it"
+                )
             assert restored(folder, place) == want
             assert not (place / "restoring").exists()
     assert contents(place) == want
@@ -432,11 +435,22 @@ def test_what_a_restore_leaves_that_had_put_back_all_is_in_nobodys_way(
     place = tmp_path / "place"
     restore_all(place, folder, NOW)
     (place / "restoring").mkdir()
-    assert not is_half_restored(place, DISK)
+    assert half_restored(place, DISK) is None
     (place / "state.sqlite").unlink()
-    assert not is_half_restored(place, DISK)
+    assert half_restored(place, DISK) is None
     restore_state(place, folder, NOW)
     assert contents(place) == contents(data)
+
+
+def test_what_is_put_back_by_root_is_of_whom_the_directory_is(data: Path, folder: Path, tmp_path: Path) -> None:
+    backed_up(data, folder)
+    place = tmp_path / "place"
+    place.mkdir()
+    owner = 65_534 if os.geteuid() == 0 else os.geteuid()
+    if os.geteuid() == 0:
+        os.chown(place, owner, -1)
+    restore_all(place, folder, NOW)
+    assert {path.stat().st_uid for path in (place, *place.rglob("*"))} == {owner}
 
 
 @pytest.mark.parametrize("names", [("journal",), ("journal", "lock")])

@@ -30,7 +30,7 @@ async def test_where_a_restore_was_cut_short_nothing_is_rebuilt(tmp_path: Path) 
     for made in (path, tmp_path / "restoring" / "state.sqlite"):
         made.parent.mkdir()
         made.touch()
-    with pytest.raises(RebuildError, match="did not come to its end: 'telemetrio hub restore BACKUP' first"):
+    with pytest.raises(RebuildError, match="did not come to its end: 'telemetrio hub restore BACKUP' begins it"):
         await rebuild(tmp_path, 64, Ports(), lambda progress: None)
     assert DiskFiles().list(tmp_path) == ["journal", "lock", "restoring"]
 

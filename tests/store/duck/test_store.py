@@ -211,9 +211,13 @@ def test_a_store_that_breaks_while_a_question_is_answered_is_opened_again_after_
     assert store._writer is not None
     answering, end = threading.Event(), threading.Event()
 
+    def waits() -> bool:
+        answering.set()
+        return end.wait(30)
+
     def question() -> None:
         with store._reading(60.0) as cursor:
-            cursor.create_function("wait", lambda: answering.set() or end.wait(30), [], bool)  # type: ignore[func-returns-value]
+            cursor.create_function("wait", waits, [], bool)
             cursor.execute("SELECT wait()").fetchall()
 
     with ThreadPoolExecutor(1) as pool:
