@@ -54,39 +54,42 @@ def forgotten(path: Path) -> int:
         if page not in PAGES:
             return 0  # SQLite will say so
         size = FRAME_HEADER + page
+        chain = header[24:32]
         if known:
-            seen = _seen(log, size, order, header)
+            seen, chain = _seen(log, size, order, header)
         else:
             order = ORDER
         log.seek(HEADER + seen * size)
         most = row = 0
         before: bytes | None = None  # the checksum in the frame before, where that is one of these
         while len(frame := log.read(size)) == size:
-            checksum = frame[16:24]
-            if frame[8:16] != salts:
-                before = None
-                if known:
-                    continue
-                salts = frame[8:16]  # the frames' own have to tell which of them belong together
-            if before is None or _checksum(frame[:8] + frame[24:], order, before) != checksum:
+            checksum, content, commits = frame[16:24], frame[:8] + frame[24:], any(frame[4:8])  # a commit has a size
+            chain = _checksum(content, order, chain)  # also where the checksum or the salts in the frame are damaged
+            if known and frame[8:16] != salts:
+                before, row = None, int(commits)
+                continue
+            if not known and frame[8:16] != salts:
+                before, salts = None, frame[8:16]  # the frames' own have to tell which of them belong together
+            if chain != checksum and (before is None or _checksum(content, order, before) != checksum):
                 row = 0
-            row += any(frame[4:8])  # the size of the database: only commits say it
+            row += commits
             most, before = max(most, row), checksum
         return most
 
 
-def _seen(log: BinaryIO, size: int, order: str, header: bytes) -> int:
-    """How many frames SQLite sees: up to the last commit before the first frame that is not as it was written."""
+def _seen(log: BinaryIO, size: int, order: str, header: bytes) -> tuple[int, bytes]:
+    """How many frames SQLite sees, up to the last commit before the first frame that is not as it was written; and the
+    checksum of the last of them."""
     salts, before = header[16:24], header[24:32]
-    read = seen = 0
+    read, seen, last = 0, 0, before
     while len(frame := log.read(size)) == size and frame[8:16] == salts and any(frame[:4]):  # there is no page 0
         before = _checksum(frame[:8] + frame[24:], order, before)
         if frame[16:24] != before:
             break
         read += 1
         if any(frame[4:8]):
-            seen = read
-    return seen
+            seen, last = read, before
+    return seen, last
 
 
 def _checksum(content: bytes, order: str, before: bytes = bytes(8)) -> bytes:

@@ -135,6 +135,21 @@ def test_archive_a_log_that_breaks_off_is_told_at_every_start_and_left_as_it_is(
         assert log.read_bytes() == broken
 
 
+@pytest.mark.parametrize("byte", range(FRAME_HEADER))
+def test_archive_a_flipped_bit_in_the_last_commit_but_one_of_the_log_is_told(path: Path, byte: int) -> None:
+    """Two commits are gone by it: a token that was revoked would be good again."""
+    killed(path)
+    for part in ("", "-wal"):
+        shutil.copy(path.parent / "kept" / f"{path.name}{part}", path.parent)
+    log = path.with_name(f"{path.name}-wal")
+    content_, frame = bytearray(log.read_bytes()), FRAME_HEADER + PAGE
+    starts = range(HEADER, len(content_) - frame + 1, frame)
+    ends = [at for at in starts if any(content_[at + 4 : at + 8]) and content_[at + 8 : at + 16] == content_[16:24]]
+    content_[ends[-2] + byte] ^= 1
+    log.write_bytes(content_)
+    assert said(path) == "damaged"
+
+
 @pytest.mark.parametrize("size", [HEADER, 512, PAGE])
 @pytest.mark.parametrize("fill", [b"\0", b"\xa5"], ids=["zeros", "noise"])
 def test_archive_a_log_whose_beginning_is_lost_is_told(path: Path, size: int, fill: bytes) -> None:
